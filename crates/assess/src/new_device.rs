@@ -1,0 +1,26 @@
+//! NewDevice: device cookie and user agent against the user's remembered devices.
+
+use model::{Answer, Timestamp};
+use profile::Profile;
+use profile::devices::Shown;
+
+/// Answers, and tells whether it is the cookie that is known.
+pub(crate) fn assess(shown: &Shown, time: Timestamp, profile: &Profile, first_login: bool) -> (Answer, bool) {
+    if first_login {
+        return (Answer::DeviceInitialLogin, false);
+    }
+    if shown.cookie.is_none() && shown.agent.is_none() {
+        return (Answer::UnknownDevice, false);
+    }
+    if profile.devices.unexpired(time).next().is_none() {
+        return (Answer::NoDeviceHistory, false);
+    }
+    let cookie_known = shown.cookie.is_some_and(|cookie| profile.devices.knows_cookie(cookie, time));
+    let agent_known = profile.devices.knows_agent(shown, time);
+    let answer = match (cookie_known, agent_known) {
+        (true, true) => Answer::DeviceMatch,
+        (false, false) => Answer::DeviceNoMatch,
+        _ => Answer::DevicePartialMatch,
+    };
+    (answer, cookie_known)
+}

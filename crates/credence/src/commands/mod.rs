@@ -1,0 +1,106 @@
+//! The commands, one file each.
+
+pub mod score;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Inputs};
+
+/// Scores logins for risk: login events in, confidence levels and tenant log records out.
+#[derive(Parser)]
+#[command(name = "credence", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Score JSON lines without Kafka: one verdict a scored attempt on standard output.
+    Score(score::ScoreArgs),
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Score(args) => args.run(),
+        }
+    }
+}
+
+/// Where the configuration comes from; options win over the environment, that over the file.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// City database in MaxMind's format.
+    #[arg(long, value_name = "PATH")]
+    pub city: Option<PathBuf>,
+    /// ASN database in MaxMind's format.
+    #[arg(long, value_name = "PATH")]
+    pub asn: Option<PathBuf>,
+    /// Anonymous-IP database in MaxMind's format.
+    #[arg(long, value_name = "PATH")]
+    pub anonymous: Option<PathBuf>,
+    /// Deny list: name=NAME,category=CATEGORY,path=PATH[,confidence=low|medium|high]. Repeatable.
+    #[arg(long, value_name = "LIST")]
+    pub deny_list: Vec<String>,
+    /// List of relay networks. Repeatable.
+    #[arg(long, value_name = "PATH")]
+    pub relay_list: Vec<PathBuf>,
+    /// Network that is on no deny list. Repeatable.
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<String>,
+    /// Any key of the configuration, for instance travel.floor_km=50. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the whole configuration in force, secrets masked, and stop.
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+impl ConfigArgs {
+    /// Reads the configuration; `None` when it was only to be printed.
+    pub fn read(&self) -> Result<Option<Config>> {
+        let file = match &self.config {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+                Some((path.clone(), text))
+            }
+        };
+        let inputs = Inputs {
+            file,
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            set: self.set.clone(),
+            city: self.city.clone(),
+            asn: self.asn.clone(),
+            anonymous: self.anonymous.clone(),
+            deny_lists: self.deny_list.clone(),
+            relay_lists: self.relay_list.clone(),
+            allow: self.allow.clone(),
+        };
+        let config = Config::read(&inputs).map_err(|errors| all_errors("the configuration", &errors))?;
+        if self.print_config {
+            print!("{}", config.to_toml());
+            return Ok(None);
+        }
+        Ok(Some(config))
+    }
+}
+
+/// All errors as one, each on a line of its own.
+pub fn all_errors<E: std::fmt::Display>(what: &str, errors: &[E]) -> anyhow::Error {
+    let lines: Vec<_> = errors.iter().map(|error| format!("  {error}")).collect();
+    let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
+    anyhow::anyhow!("{count} in {what}:\n{}", lines.join("\n"))
+}

@@ -1,0 +1,292 @@
+//! `credence score`: JSON lines in, verdicts out, no Kafka; the same engine and state as the stream.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use engine::Partition;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use intel::Agents;
+use model::Confidence;
+use model::codec::{Encoding, MAX_EVENT_BYTES};
+use serde_json::json;
+
+use super::ConfigArgs;
+use crate::data;
+use crate::scoring::{Encoded, Record, Scoring};
+
+/// Bytes read or written at once.
+const BUFFER_BYTES: usize = 1024 * 1024;
+/// Lines between two looks at the progress bar.
+const PROGRESS_LINES: u64 = 1024;
+/// Exit status when lines could not be read.
+const SOME_DEAD: u8 = 2;
+
+/// Options of `credence score`.
+#[derive(Args, Debug)]
+pub struct ScoreArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Also write the tenant log records, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    logs: Option<PathBuf>,
+    /// Also write the lines that cannot be read, as {line, reason, ...}.
+    #[arg(long, value_name = "FILE")]
+    dead: Option<PathBuf>,
+    /// Files of events, one JSON object a line; standard input when there is none.
+    files: Vec<PathBuf>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Counts {
+    lines: u64,
+    events: u64,
+    verdicts: u64,
+    repeated: u64,
+    by_confidence: [u64; 4],
+    logs: u64,
+    dead: u64,
+    wrong_fields: u64,
+}
+
+impl ScoreArgs {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode> {
+        let Some(config) = self.config.read()? else { return Ok(ExitCode::SUCCESS) };
+        let loaded = data::load(&config, &Agents::default())?;
+        for warning in data::warnings(&config, &loaded) {
+            eprintln!("credence: warning: {warning}");
+        }
+        let mut run = ScoreRun {
+            context: data::context(&config, Arc::new(loaded.snapshot), &data::fingerprints(&config)),
+            scoring: Scoring::new(Encoding::Json, &config.environment_name),
+            partition: Partition::default(),
+            encoded: Encoded::default(),
+            verdicts: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()),
+            logs: self.logs.as_ref().map(create).transpose()?,
+            dead: self.dead.as_ref().map(create).transpose()?,
+            counts: Counts::default(),
+            progress: progress_bar(&self.files),
+        };
+        let started = Instant::now();
+        let result = run.files(&self.files).and_then(|()| run.finish());
+        run.progress.finish_and_clear();
+        match result {
+            // Who reads the verdicts has had enough: no error.
+            Err(error) if is_closed_pipe(&error) => return Ok(ExitCode::SUCCESS),
+            result => result?,
+        }
+        eprintln!("{}", run.counts.summary(started.elapsed()));
+        Ok(if run.counts.dead > 0 { ExitCode::from(SOME_DEAD) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn create(path: &PathBuf) -> Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A bar on a terminal, nothing in a pipe.
+fn progress_bar(files: &[PathBuf]) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let sizes: Option<Vec<u64>> = files.iter().map(|path| path.metadata().ok().map(|file| file.len())).collect();
+    let total = sizes.map(|sizes| sizes.iter().sum()).filter(|total| *total > 0);
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
+    let form = if total.is_some() {
+        "{wide_bar} {bytes}/{total_bytes} {eta} {msg}"
+    } else {
+        "{spinner} {bytes} {elapsed} {msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A line of the input.
+enum Line {
+    /// Its bytes are in the buffer.
+    Whole,
+    /// Longer than any record may be; so many bytes were passed over.
+    TooLong(usize),
+    /// There is none.
+    End,
+}
+
+/// Reads a line without its line feed. Of a line that is too long no more is kept than is needed to
+/// know it.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    line.clear();
+    let mut length = 0;
+    loop {
+        let available = match input.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if available.is_empty() {
+            return Ok(match length {
+                0 => Line::End,
+                _ if length > MAX_EVENT_BYTES => Line::TooLong(length),
+                _ => Line::Whole,
+            });
+        }
+        let end = available.iter().position(|&b| b == b'\n');
+        let part = &available[..end.unwrap_or(available.len())];
+        length += part.len();
+        if length <= MAX_EVENT_BYTES {
+            line.extend_from_slice(part);
+        }
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return Ok(if length > MAX_EVENT_BYTES { Line::TooLong(length) } else { Line::Whole });
+        }
+    }
+}
+
+struct ScoreRun<'a> {
+    context: data::ScoringContext,
+    scoring: Scoring,
+    partition: Partition,
+    encoded: Encoded,
+    verdicts: BufWriter<io::StdoutLock<'a>>,
+    logs: Option<BufWriter<File>>,
+    dead: Option<BufWriter<File>>,
+    counts: Counts,
+    progress: ProgressBar,
+}
+
+impl ScoreRun<'_> {
+    fn files(&mut self, files: &[PathBuf]) -> Result<()> {
+        if files.is_empty() {
+            return self.lines(None, &mut BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock()));
+        }
+        // All files are there before the first verdict is written.
+        let opened: Vec<(&PathBuf, File)> = files
+            .iter()
+            .map(|path| Ok((path, File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)))
+            .collect::<Result<_>>()?;
+        for (path, file) in opened {
+            self.lines(Some(path), &mut BufReader::with_capacity(BUFFER_BYTES, file))?;
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, path: Option<&PathBuf>, input: &mut impl BufRead) -> Result<()> {
+        let mut line = Vec::new();
+        let mut number = 0u64;
+        let mut unseen_bytes = 0;
+        loop {
+            let read = read_line(input, &mut line)?;
+            number += 1;
+            match read {
+                Line::End => break,
+                Line::TooLong(length) => {
+                    let unreadable = model::Unreadable::TooLarge(length);
+                    self.bury(path, number, unreadable.reason(), &unreadable.to_string())?;
+                    unseen_bytes += length as u64;
+                }
+                Line::Whole => {
+                    if !line.trim_ascii().is_empty() {
+                        self.line(path, number, &line)?;
+                    }
+                    unseen_bytes += line.len() as u64 + 1;
+                }
+            }
+            self.counts.lines += 1;
+            if self.counts.lines.is_multiple_of(PROGRESS_LINES) {
+                self.progress.inc(unseen_bytes);
+                unseen_bytes = 0;
+                if !self.progress.is_hidden() {
+                    self.progress.set_message(format!("{} events", self.counts.events));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, path: Option<&PathBuf>, number: u64, line: &[u8]) -> Result<()> {
+        let record = Record { payload: line, content_type: Some("application/json"), time: None };
+        let counts = &mut self.counts;
+        let scored =
+            self.scoring.score(record, &mut self.partition, &self.context, &mut self.encoded, |event, step| {
+                counts.events += 1;
+                counts.wrong_fields += event.wrong_fields.len() as u64;
+                if let Some(answered) = &step.answered {
+                    counts.verdicts += 1;
+                    counts.repeated += u64::from(answered.repeated);
+                    counts.by_confidence[answered.risk.confidence as usize] += 1;
+                }
+                counts.logs += u64::from(step.log.is_some());
+            });
+        if let Err(unscored) = scored {
+            return self.bury(path, number, unscored.reason(), &unscored.to_string());
+        }
+        write_line(&mut self.verdicts, &self.encoded.verdict)?;
+        if let Some(logs) = &mut self.logs {
+            write_line(logs, &self.encoded.log)?;
+        }
+        Ok(())
+    }
+
+    fn bury(&mut self, path: Option<&PathBuf>, number: u64, reason: &str, detail: &str) -> Result<()> {
+        self.counts.dead += 1;
+        let Some(dead) = &mut self.dead else { return Ok(()) };
+        let mut record = json!({ "line": number, "reason": reason, "detail": detail });
+        if let Some(path) = path {
+            record["file"] = json!(path.to_string_lossy());
+        }
+        serde_json::to_writer(&mut *dead, &record).map_err(io::Error::from)?;
+        dead.write_all(b"\n")?;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.verdicts.flush()?;
+        for file in [&mut self.logs, &mut self.dead].into_iter().flatten() {
+            file.flush()?;
+        }
+        Ok(())
+    }
+}
+
+fn write_line(out: &mut impl Write, record: &[u8]) -> io::Result<()> {
+    if record.is_empty() {
+        return Ok(());
+    }
+    out.write_all(record)?;
+    out.write_all(b"\n")
+}
+
+impl Counts {
+    fn summary(&self, elapsed: Duration) -> String {
+        let share =
+            |confidence: Confidence| format!("{} {}", self.by_confidence[confidence as usize], confidence.as_str());
+        let seconds = elapsed.as_secs_f64();
+        format!(
+            "credence: {} events in {seconds:.2} s ({:.0} a second): {} verdicts ({}), {} repeated; {} log records; \
+             {} unreadable lines; {} fields of a wrong type",
+            self.events,
+            self.events as f64 / seconds.max(1e-9),
+            self.verdicts,
+            Confidence::ALL.map(share).join(", "),
+            self.repeated,
+            self.logs,
+            self.dead,
+            self.wrong_fields
+        )
+    }
+}

@@ -1,0 +1,162 @@
+//! The configuration: one TOML file, environment variables, options of the command line, in this order
+//! of precedence; every key has one name in all three.
+//!
+//! Reading it is a pure function of these three. It reports every error at once.
+
+mod assignments;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assess::Settings;
+use intel::{DenyListSource, Sources};
+use model::codec::Encoding;
+
+pub use assignments::{Assignment, ConfigError, Origin, parse_deny_list};
+pub use keys::{KEYS, PROPERTIES_PREFIX, all_keys};
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The whole configuration in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What scoring and learning depend on.
+    pub settings: Settings,
+    /// GeoIP databases and lists.
+    pub sources: Sources,
+    /// How often the files are looked at for changes.
+    pub reload_interval: Duration,
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// Consumer group.
+    pub group_id: String,
+    /// Threads, each with a consumer.
+    pub workers: usize,
+    /// librdkafka properties that are passed through.
+    pub properties: BTreeMap<String, String>,
+    /// Topic of login events.
+    pub topic_events: String,
+    /// Topic of verdicts.
+    pub topic_verdicts: String,
+    /// Topic of tenant log records.
+    pub topic_logs: String,
+    /// Topic of unreadable records.
+    pub topic_dead: String,
+    /// How verdicts and log records are written.
+    pub encoding: Encoding,
+    /// Name of the deployment in log records.
+    pub environment_name: String,
+    /// Whether a challenged attempt is logged as `mfar`.
+    pub log_challenges: bool,
+    /// Where /metrics and the health checks are served.
+    pub admin_listen: String,
+    /// Time between two commits of source offsets.
+    pub commit_interval: Duration,
+    /// Outputs that may be under way before consumption pauses.
+    pub max_in_flight: usize,
+    /// How long a stop may take.
+    pub shutdown_deadline: Duration,
+    /// Secret key of the hashes in profiles, in hexadecimal digits.
+    pub hash_key: Option<[u8; 16]>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_level: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            sources: Sources::default(),
+            reload_interval: Duration::from_secs(10),
+            brokers: "127.0.0.1:9092".to_owned(),
+            group_id: "credence".to_owned(),
+            workers: 1,
+            properties: BTreeMap::new(),
+            topic_events: "login-events".to_owned(),
+            topic_verdicts: "login-verdicts".to_owned(),
+            topic_logs: "tenant-logs".to_owned(),
+            topic_dead: "login-events-dead".to_owned(),
+            encoding: Encoding::Json,
+            environment_name: "credence".to_owned(),
+            log_challenges: true,
+            admin_listen: "127.0.0.1:9464".to_owned(),
+            commit_interval: Duration::from_millis(100),
+            max_in_flight: 20_000,
+            shutdown_deadline: Duration::from_secs(20),
+            hash_key: None,
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+        }
+    }
+}
+
+/// Where a configuration is read from.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The file's path and text.
+    pub file: Option<(PathBuf, String)>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// `--set KEY=VALUE`.
+    pub set: Vec<String>,
+    /// `--city`.
+    pub city: Option<PathBuf>,
+    /// `--asn`.
+    pub asn: Option<PathBuf>,
+    /// `--anonymous`.
+    pub anonymous: Option<PathBuf>,
+    /// `--deny-list`.
+    pub deny_lists: Vec<String>,
+    /// `--relay-list`.
+    pub relay_lists: Vec<PathBuf>,
+    /// `--allow`.
+    pub allow: Vec<String>,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn read(inputs: &Inputs) -> Result<Self, Vec<ConfigError>> {
+        let (assignments, mut errors) = assignments::collect(inputs);
+        let mut config = Config::default();
+        // A preset replaces all settings, so it goes first, wherever it was set.
+        let is_preset = |assignment: &&Assignment| assignment.key == "preset";
+        let ordered = assignments.iter().filter(is_preset).chain(assignments.iter().filter(|a| !is_preset(a)));
+        for assignment in ordered {
+            if let Err(error) = config.apply(assignment) {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// The configuration as TOML, every key with its value in force; secrets are masked.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        keys::to_toml(self)
+    }
+}
+
+/// Relative paths in a configuration file are relative to that file.
+fn resolve(base: Option<&std::path::Path>, path: &str) -> PathBuf {
+    base.map_or_else(|| PathBuf::from(path), |base| base.join(path))
+}
+
+/// The text of a deny list option, `name=NAME,category=CAT,path=PATH[,confidence=...]`.
+fn deny_list_text(list: &DenyListSource) -> String {
+    let confidence = list.confidence.map(|c| format!(",confidence={}", c.as_str())).unwrap_or_default();
+    format!("name={},category={},path={}{confidence}", list.name, list.category.as_str(), list.path.display())
+}

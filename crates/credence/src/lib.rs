@@ -1,0 +1,9 @@
+//! Credence: scores logins for risk. This crate is the command line: it reads the configuration, wires
+//! the other crates together and knows all of them; none of them knows it.
+
+#![forbid(unsafe_code)]
+
+pub mod commands;
+pub mod config;
+pub mod data;
+pub mod scoring;

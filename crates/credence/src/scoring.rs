@@ -1,0 +1,87 @@
+//! Bytes in, bytes out: decodes an event, takes the step, encodes what comes of it. The one path that
+//! the stream, `score` and the benchmarks share.
+
+use engine::{Partition, Step};
+use model::codec::{EncodeError, Encoding, decode};
+use model::{LoginEvent, Timestamp, Unreadable};
+
+use crate::data::ScoringContext;
+
+/// What comes of one record, encoded. The buffers are used again for the next one.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// The verdict, if there is one.
+    pub verdict: Vec<u8>,
+    /// The log record, if there is one.
+    pub log: Vec<u8>,
+}
+
+/// How records are decoded and encoded.
+#[derive(Debug)]
+pub struct Scoring {
+    encoding: Encoding,
+    environment_name: String,
+    scratch: String,
+}
+
+impl Scoring {
+    /// With the encoding of the outputs and the name of the deployment.
+    pub fn new(encoding: Encoding, environment_name: &str) -> Self {
+        Self { encoding, environment_name: environment_name.to_owned(), scratch: String::new() }
+    }
+
+    /// Scores one record. `seen` is told of the event and its step, for counting.
+    pub fn score(
+        &mut self,
+        record: Record<'_>,
+        partition: &mut Partition,
+        context: &ScoringContext,
+        out: &mut Encoded,
+        seen: impl FnOnce(&LoginEvent<'_>, &Step),
+    ) -> Result<(), Unscored> {
+        out.verdict.clear();
+        out.log.clear();
+        let event = decode(record.payload, record.content_type, &mut self.scratch)?;
+        let step = partition.step(&event, record.time, context);
+        if let Some(verdict) = step.verdict(&event) {
+            self.encoding.encode(&verdict, &mut out.verdict)?;
+        }
+        if let Some(log) = step.log_record(&event, &self.environment_name) {
+            self.encoding.encode(&log, &mut out.log)?;
+        }
+        seen(&event, &step);
+        Ok(())
+    }
+}
+
+/// A record as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its bytes.
+    pub payload: &'a [u8],
+    /// Its `content-type` header.
+    pub content_type: Option<&'a str>,
+    /// Its timestamp, where it came on a topic.
+    pub time: Option<Timestamp>,
+}
+
+/// A record that was not scored.
+#[derive(Debug, thiserror::Error)]
+pub enum Unscored {
+    /// It cannot be read: a dead letter.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// What came of it cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl Unscored {
+    /// The reason as a label.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Unscored::Unreadable(unreadable) => unreadable.reason(),
+            Unscored::Encode(_) => "not_encoded",
+        }
+    }
+}

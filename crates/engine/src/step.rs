@@ -1,0 +1,353 @@
+//! One event: which kind it is, what is answered, what is logged, what is learnt.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use assess::{AddressClass, Attempt, Learning, Location, Settings};
+use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence};
+use model::log_record::{LogContext, LogRecord, LogType};
+use model::{Action, Confidence, Decision, LoginEvent, Outcome, RiskAssessment, Stage, Timestamp, Verdict};
+use profile::devices::Shown;
+use profile::waiting::{WaitingAttempt, in_time};
+use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
+
+use crate::data_sets::DataSets;
+use crate::log_id::log_id;
+use crate::store::{Store, StoreStats};
+use crate::teach::{Extent, Lesson, teach};
+
+/// What a step depends on beside the event and the state. Between two of these anything may change;
+/// within one everything is fixed.
+#[derive(Debug, Clone)]
+pub struct Context<I> {
+    settings: Arc<Settings>,
+    intelligence: I,
+    fingerprints: Fingerprints,
+    versions: Arc<DataVersions>,
+    log_challenges: bool,
+}
+
+impl<I: Intelligence> Context<I> {
+    /// With settings (and their version) and data.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, version: Arc<str>, intelligence: I, fingerprints: Fingerprints) -> Self {
+        let versions = Arc::new(DataVersions { settings: Some(version), ..intelligence.versions().clone() });
+        Self { settings, intelligence, fingerprints, versions, log_challenges: true }
+    }
+
+    /// Whether a challenged attempt is logged as `mfar`; it is by default.
+    #[must_use]
+    pub fn log_challenges(mut self, log_challenges: bool) -> Self {
+        self.log_challenges = log_challenges;
+        self
+    }
+}
+
+/// The answer to a scored attempt.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What the assessors say.
+    pub risk: RiskAssessment,
+    /// What was decided.
+    pub decision: Decision,
+    /// When the (first) attempt was.
+    pub time: Timestamp,
+    /// Which data it was computed with.
+    pub versions: Arc<DataVersions>,
+    /// It was given before: nothing was learnt or logged.
+    pub repeated: bool,
+}
+
+/// A log record to be written.
+#[derive(Debug, Clone)]
+pub struct LogPlan {
+    kind: LogType,
+    log_id: String,
+    assessed: Option<(RiskAssessment, Decision)>,
+    attempted_at: Option<Timestamp>,
+    ip: Option<IpAddr>,
+    address: Option<Arc<AddressFacts>>,
+    agent: Option<Arc<AgentFacts>>,
+}
+
+/// What comes of an event.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// The answer, for an attempt that is scored.
+    pub answered: Option<Answered>,
+    /// The log record, where one is to be written.
+    pub log: Option<LogPlan>,
+    /// The event's time is too far ahead of its record's: it taught nothing.
+    pub ahead: bool,
+}
+
+impl Step {
+    /// The verdict, for an attempt that is scored.
+    #[must_use]
+    pub fn verdict<'s>(&'s self, event: &'s LoginEvent<'_>) -> Option<Verdict<'s>> {
+        let answered = self.answered.as_ref()?;
+        Some(Verdict {
+            event_id: (&*event.id).into(),
+            tenant: (&*event.tenant_id).into(),
+            user_id: event.user_id.as_deref().unwrap_or_default().into(),
+            time: answered.time,
+            risk_assessment: &answered.risk,
+            decision: answered.decision,
+            data_versions: &answered.versions,
+        })
+    }
+
+    /// The kind of the log record, where one is to be written.
+    #[must_use]
+    pub fn log_type(&self) -> Option<LogType> {
+        self.log.as_ref().map(|plan| plan.kind)
+    }
+
+    /// The log record, where one is to be written.
+    #[must_use]
+    pub fn log_record<'s>(&'s self, event: &'s LoginEvent<'_>, environment_name: &'s str) -> Option<LogRecord<'s>> {
+        let plan = self.log.as_ref()?;
+        // The answer of this step itself is not kept twice.
+        let now = self.answered.as_ref().map(|answered| (&answered.risk, answered.decision));
+        let context = LogContext {
+            kind: plan.kind,
+            environment_name,
+            ip: plan.ip,
+            address: plan.address.as_deref(),
+            agent: plan.agent.as_deref(),
+            assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, *decision)).or(now),
+            attempted_at: plan.attempted_at,
+        };
+        Some(LogRecord::new(event, &plan.log_id, context))
+    }
+}
+
+/// The state of one input partition.
+#[derive(Debug, Default)]
+pub struct Partition {
+    store: Store,
+    data_sets: DataSets,
+}
+
+/// What an event shows of its user: the address and the device.
+struct Shows {
+    address: Option<Arc<AddressFacts>>,
+    agent: Option<Arc<AgentFacts>>,
+    device: Shown,
+}
+
+impl Partition {
+    /// Sizes of the state.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.store.stats()
+    }
+
+    /// The number of data sets and the profile of one user, for tests and tools.
+    #[must_use]
+    pub fn profile(&mut self, tenant: &str, user: &str, fingerprints: &Fingerprints) -> Profile {
+        self.store.get(fingerprints.user(tenant, user))
+    }
+
+    /// Processes one event. `record_time` is the timestamp of its record, where it came on a topic.
+    pub fn step<I: Intelligence>(
+        &mut self,
+        event: &LoginEvent<'_>,
+        record_time: Option<Timestamp>,
+        context: &Context<I>,
+    ) -> Step {
+        let shows = Shows {
+            address: event.address.map(|ip| context.intelligence.address(ip)),
+            agent: event.user_agent().map(|text| context.intelligence.agent(text)),
+            device: Shown::default(),
+        };
+        let failed_log_type = match event.outcome {
+            Outcome::FailedPassword => LogType::FailedPassword,
+            Outcome::FailedUsername => LogType::FailedUsername,
+            _ => LogType::Failed,
+        };
+        match (event.stage, event.outcome, event.user_id.as_deref()) {
+            (Stage::Attempt, Outcome::Success, Some(user)) => self.score(event, user, record_time, shows, context),
+            (Stage::Completion, _, Some(user)) => self.complete(event, user, shows, context),
+            (Stage::Completion, ..) => log_only(event, LogType::Failed, shows),
+            (Stage::Attempt, ..) => log_only(event, failed_log_type, shows),
+        }
+    }
+
+    fn score<I: Intelligence>(
+        &mut self,
+        event: &LoginEvent<'_>,
+        user: &str,
+        record_time: Option<Timestamp>,
+        mut shows: Shows,
+        context: &Context<I>,
+    ) -> Step {
+        let Context { settings, intelligence, fingerprints, versions, .. } = context;
+        let time = event.time;
+        let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
+        let key = fingerprints.user(&event.tenant_id, user);
+        let mut profile = self.store.get(key);
+        // A wrong clock must not make the system forget: then the profile is only seen as forgotten.
+        let forgotten = profile.forget_if_old(time, settings.profile_days);
+        let keep = !(ahead && forgotten);
+
+        let id = fingerprints.event_id(&event.id);
+        let evidence = fingerprints.evidence(event.address, event.user_agent(), event.cookie());
+        if let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms) {
+            let answered = self.answered(&recent.assessment, true);
+            return Step { answered: Some(answered), log: None, ahead };
+        }
+
+        shows.device = shown(event, shows.agent.as_deref(), fingerprints);
+        let class = match (event.address, &shows.address) {
+            (Some(ip), Some(facts)) => AddressClass::of(ip, facts, settings),
+            _ => AddressClass::default(),
+        };
+        let location = Location::find(intelligence.city(), shows.address.as_deref(), &event.geo(), settings);
+        let attempt = Attempt {
+            time,
+            address: event.address,
+            class,
+            lists: intelligence.lists(),
+            location,
+            shown: shows.device,
+            logins_count: event.logins_count(),
+            data_set: self.data_sets.number_of(versions),
+        };
+        let assessment = assess::assess(&attempt, &profile, settings);
+        let hidden = attempt.class.non_public || attempt.class.relay || attempt.class.anonymised;
+        let spot = attempt.location.spot().filter(|_| !hidden);
+
+        let passes = assessment.decision.action == Action::None;
+        if !passes && settings.learning == Learning::OnDecision {
+            let waiting = WaitingAttempt {
+                id,
+                evidence,
+                shown: attempt.shown,
+                address: attempt.address,
+                spot: spot.cloned(),
+                teaches: !ahead,
+                assessment: assessment.clone(),
+            };
+            profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
+        } else if !ahead {
+            let trusted = assessment.confidence == Confidence::High
+                || profile.mark.is_none()
+                || settings.learning == Learning::OnAttempt;
+            let extent = if trusted { Extent::Everything } else { Extent::Refresh };
+            teach(&mut profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
+        }
+        let answered = self.answered(&assessment, false);
+        let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
+        profile.answers.remember(recent, settings.dedup_max);
+        if keep {
+            self.store.put(key, &profile);
+        }
+
+        let log = (passes || context.log_challenges).then(|| LogPlan {
+            kind: if passes { LogType::Success } else { LogType::MfaRequired },
+            log_id: log_id(event),
+            assessed: None,
+            attempted_at: None,
+            ip: event.address,
+            address: shows.address,
+            agent: shows.agent,
+        });
+        Step { answered: Some(answered), log, ahead }
+    }
+
+    fn complete<I: Intelligence>(
+        &mut self,
+        event: &LoginEvent<'_>,
+        user: &str,
+        mut shows: Shows,
+        context: &Context<I>,
+    ) -> Step {
+        let Context { settings, intelligence, fingerprints, .. } = context;
+        let success = event.outcome == Outcome::Success;
+        let kind = if success { LogType::Success } else { LogType::Failed };
+        let key = fingerprints.user(&event.tenant_id, user);
+        let mut profile = self.store.get(key);
+        let id = fingerprints.event_id(&event.id);
+        shows.device = shown(event, shows.agent.as_deref(), fingerprints);
+
+        let position = profile.waiting.position(id, &shows.device);
+        // A success takes its attempt away, in time or not; after a failure it goes on waiting.
+        let waiting = match position {
+            Some(index) if success => Some(profile.waiting.0.remove(index)),
+            Some(index) => profile.waiting.0.get(index).cloned(),
+            None => None,
+        };
+        let found = waiting.as_ref().filter(|waiting| in_time(waiting, event.time, settings.pending_ms));
+        let Some(waiting) = found else {
+            if waiting.is_some() && success {
+                self.store.put(key, &profile);
+            }
+            // The attempt's own record told of this login already.
+            if success && profile.answers.success_logged(id, event.time, settings.dedup_ms) {
+                return Step::default();
+            }
+            return log_only(event, kind, shows);
+        };
+        if success {
+            if waiting.teaches {
+                let mut device = waiting.shown.clone();
+                // Servers set the cookie at the end of a login.
+                device.cookie = device.cookie.or(shows.device.cookie);
+                let lesson = Lesson {
+                    time: waiting.assessment.time,
+                    shown: &device,
+                    spot: waiting.spot.as_ref(),
+                    extent: Extent::Everything,
+                };
+                teach(&mut profile, &lesson, settings);
+            }
+            profile.answers.note_success_logged(id, waiting.evidence, waiting.assessment.time);
+            self.store.put(key, &profile);
+        }
+        // A completion often brings no address: the attempt's is the login's.
+        let address = shows.address.or_else(|| waiting.address.map(|ip| intelligence.address(ip)));
+        let log = LogPlan {
+            kind,
+            log_id: log_id(event),
+            assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision)),
+            attempted_at: Some(waiting.assessment.time),
+            ip: event.address.or(waiting.address),
+            address,
+            agent: shows.agent,
+        };
+        Step { answered: None, log: Some(log), ahead: false }
+    }
+
+    fn answered(&self, assessment: &StoredAssessment, repeated: bool) -> Answered {
+        Answered {
+            risk: assessment.risk_assessment(),
+            decision: assessment.decision,
+            time: assessment.time,
+            versions: self.data_sets.get(assessment.data_set),
+            repeated,
+        }
+    }
+}
+
+/// The device as an event shows it.
+fn shown(event: &LoginEvent<'_>, agent: Option<&AgentFacts>, fingerprints: &Fingerprints) -> Shown {
+    Shown {
+        cookie: event.cookie().map(|cookie| fingerprints.cookie(cookie)),
+        agent: event.user_agent().zip(agent).map(|(text, facts)| fingerprints.agent(text, facts)),
+    }
+}
+
+/// An event that is only logged.
+fn log_only(event: &LoginEvent<'_>, kind: LogType, shows: Shows) -> Step {
+    let log = LogPlan {
+        kind,
+        log_id: log_id(event),
+        assessed: None,
+        attempted_at: None,
+        ip: event.address,
+        address: shows.address,
+        agent: shows.agent,
+    };
+    Step { answered: None, log: Some(log), ahead: false }
+}

@@ -1,0 +1,262 @@
+//! Databases in MaxMind's format: City (GeoIP2 and GeoLite2, nested, and DB-IP Lite, flat), ASN,
+//! Anonymous-IP.
+//!
+//! Fields of a type that is not expected count as absent: schemas differ between vendors and versions.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use maxminddb::Reader;
+use model::assessment::Category;
+use model::event::cut_place_name;
+use model::evidence::{GeoRecord, LookupFailed, Network};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A database, whole in memory.
+pub struct Database {
+    reader: Reader<Vec<u8>>,
+}
+
+/// A database cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DatabaseError(String);
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({})", self.reader.metadata().database_type)
+    }
+}
+
+impl Database {
+    /// Takes a database and checks its whole structure: a truncated or damaged one must never replace a
+    /// good one.
+    ///
+    /// # Errors
+    /// The bytes are no database in MaxMind's format, or a damaged one, or one without a network.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, DatabaseError> {
+        let reader = Reader::from_source(bytes)
+            .map_err(|error| DatabaseError(format!("no database in MaxMind's format: {error}")))?;
+        reader.verify().map_err(|error| DatabaseError(format!("a damaged database: {error}")))?;
+        let mut networks = reader
+            .networks(maxminddb::WithinOptions::default())
+            .map_err(|error| DatabaseError(format!("a damaged database: {error}")))?;
+        if networks.next().is_none() {
+            return Err(DatabaseError("a database without a single network".to_owned()));
+        }
+        Ok(Self { reader })
+    }
+
+    /// When it was built, in seconds since the epoch.
+    #[must_use]
+    pub fn build_epoch(&self) -> u64 {
+        self.reader.metadata().build_epoch
+    }
+
+    /// What it says it is, for instance `GeoLite2-City`.
+    #[must_use]
+    pub fn database_type(&self) -> &str {
+        &self.reader.metadata().database_type
+    }
+
+    /// The record of an address, with the length of the network that it holds for.
+    fn lookup(&self, ip: IpAddr) -> Result<Option<(Value<'_>, u8)>, LookupFailed> {
+        if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return Ok(None);
+        }
+        let result = self.reader.lookup(ip).map_err(|_| LookupFailed)?;
+        let Some(record) = result.decode().map_err(|_| LookupFailed)? else { return Ok(None) };
+        let network = result.network().map_err(|_| LookupFailed)?;
+        let host = if ip.is_ipv4() { 32 } else { 128 };
+        // A record above the IPv4 part of the tree has no IPv4 network: it is taken for the address alone.
+        let prefix_len = if network.is_ipv4() == ip.is_ipv4() { network.prefix() } else { host };
+        Ok(Some((record, prefix_len)))
+    }
+
+    /// The City record of an address.
+    ///
+    /// # Errors
+    /// The database is damaged at this place.
+    pub fn city(&self, ip: IpAddr) -> Result<Option<GeoRecord>, LookupFailed> {
+        Ok(self.lookup(ip)?.map(|(record, _)| city_record(&record)))
+    }
+
+    /// The ASN record of an address.
+    ///
+    /// # Errors
+    /// The database is damaged at this place.
+    pub fn asn(&self, ip: IpAddr) -> Result<Option<Network>, LookupFailed> {
+        let Some((record, _)) = self.lookup(ip)? else { return Ok(None) };
+        let number = record.get(&["autonomous_system_number"]).number().filter(|number| *number >= 0.0);
+        let organization = record.get(&["autonomous_system_organization"]).text();
+        Ok(number.map(|number| Network { number: number as u32, organization }))
+    }
+
+    /// The category of an address by the Anonymous-IP database's marks, with the length of the network
+    /// that it holds for. The first mark that applies decides.
+    ///
+    /// # Errors
+    /// The database is damaged at this place.
+    pub fn anonymous(&self, ip: IpAddr) -> Result<Option<(Category, u8)>, LookupFailed> {
+        let Some((marks, prefix_len)) = self.lookup(ip)? else { return Ok(None) };
+        let category = [
+            ("is_tor_exit_node", Category::Tor),
+            ("is_residential_proxy", Category::ResidentialProxy),
+            ("is_anonymous_vpn", Category::Vpn),
+            ("is_public_proxy", Category::Vpn),
+            ("is_hosting_provider", Category::Datacenter),
+            ("is_anonymous", Category::Vpn),
+        ]
+        .into_iter()
+        .find(|(mark, _)| marks.get(&[mark]).is_true());
+        Ok(category.map(|(_, category)| (category, prefix_len)))
+    }
+}
+
+/// The nested schema of GeoIP2 and GeoLite2, and the flat one of DB-IP Lite.
+fn city_record(record: &Value<'_>) -> GeoRecord {
+    let either = |nested: &[&str], flat: &str| match record.get(nested) {
+        Value::Other => record.get(&[flat]),
+        value => value,
+    };
+    GeoRecord {
+        latitude: either(&["location", "latitude"], "latitude").number(),
+        longitude: either(&["location", "longitude"], "longitude").number(),
+        radius_km: record.get(&["location", "accuracy_radius"]).number().filter(|radius| *radius >= 0.0),
+        city: either(&["city", "names", "en"], "city").text(),
+        country: either(&["country", "iso_code"], "country_code").text(),
+        is_satellite: record.get(&["traits", "is_satellite_provider"]).is_true(),
+        country_name: record.get(&["country", "names", "en"]).text(),
+        time_zone: either(&["location", "time_zone"], "timezone").text(),
+        continent_code: record.get(&["continent", "code"]).text(),
+        subdivision_code: record.get(&["subdivisions", "iso_code"]).text(),
+        subdivision_name: either(&["subdivisions", "names", "en"], "state1").text(),
+    }
+}
+
+/// The keys of records that mean something here; others are skipped while reading.
+const KEYS: &[&str] = &[
+    "accuracy_radius",
+    "autonomous_system_number",
+    "autonomous_system_organization",
+    "city",
+    "code",
+    "continent",
+    "country",
+    "country_code",
+    "en",
+    "is_anonymous",
+    "is_anonymous_vpn",
+    "is_hosting_provider",
+    "is_public_proxy",
+    "is_residential_proxy",
+    "is_satellite_provider",
+    "is_tor_exit_node",
+    "iso_code",
+    "latitude",
+    "location",
+    "longitude",
+    "names",
+    "state1",
+    "subdivisions",
+    "time_zone",
+    "timezone",
+    "traits",
+];
+
+/// A value of a record, as far as it is of use.
+#[derive(Debug, Clone, PartialEq)]
+enum Value<'a> {
+    Text(&'a str),
+    Number(f64),
+    Flag(bool),
+    Map(Vec<(&'a str, Value<'a>)>),
+    Other,
+}
+
+impl<'a> Value<'a> {
+    /// The value at a path of keys.
+    fn get(&self, path: &[&str]) -> &Value<'a> {
+        let Some((first, rest)) = path.split_first() else { return self };
+        let Value::Map(fields) = self else { return &Value::Other };
+        fields.iter().find(|(key, _)| key == first).map_or(&Value::Other, |(_, value)| value.get(rest))
+    }
+
+    fn number(&self) -> Option<f64> {
+        match self {
+            Value::Number(number) => Some(*number).filter(|number| number.is_finite()),
+            _ => None,
+        }
+    }
+
+    /// The text, trimmed and cut as names of places are; absent when empty.
+    fn text(&self) -> Option<Arc<str>> {
+        match self {
+            Value::Text(text) => Some(cut_place_name(text.trim())).filter(|text| !text.is_empty()).map(Arc::from),
+            _ => None,
+        }
+    }
+
+    fn is_true(&self) -> bool {
+        *self == Value::Flag(true)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Value<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Value::Text(text))
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(Value::Flag(flag))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Value::Number(number as f64))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Value::Number(number as f64))
+            }
+            fn visit_u128<E>(self, number: u128) -> Result<Self::Value, E> {
+                Ok(Value::Number(number as f64))
+            }
+            // 32-bit floats arrive here too, widened.
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Value::Number(number))
+            }
+            fn visit_bytes<E>(self, _: &[u8]) -> Result<Self::Value, E> {
+                Ok(Value::Other)
+            }
+            /// Of a list the first element is of use: the largest subdivision.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let first = seq.next_element()?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(first.unwrap_or(Value::Other))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(key) = map.next_key::<&str>()? {
+                    if KEYS.contains(&key) {
+                        fields.push((key, map.next_value()?));
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Value::Map(fields))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}

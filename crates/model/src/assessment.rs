@@ -1,0 +1,571 @@
+//! The words of an assessment: assessors, answers, confidences, evidence.
+//!
+//! They are the reference's: `riskAssessment` as written here is read unchanged by code that was made
+//! for it. An [`Answer`] is one row of the confidence tables: a code, with a suffix where one code has
+//! several meanings.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Serialize, Serializer};
+
+use crate::time::Timestamp;
+
+/// How sure it is that the login is genuine; low confidence is high risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Ask for a second factor.
+    Low,
+    /// In between.
+    Medium,
+    /// Do not ask.
+    High,
+    /// Nothing could be said.
+    Neutral,
+}
+
+impl Confidence {
+    /// All, from low to neutral.
+    pub const ALL: [Confidence; 4] = [Confidence::Low, Confidence::Medium, Confidence::High, Confidence::Neutral];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Confidence::Low => "low",
+            Confidence::Medium => "medium",
+            Confidence::High => "high",
+            Confidence::Neutral => "neutral",
+        }
+    }
+
+    /// The confidence of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.as_str() == name)
+    }
+}
+
+/// One of the three ways to look at a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Assessor {
+    /// Is the place reachable from the last one?
+    ImpossibleTravel,
+    /// Does the user use this device?
+    NewDevice,
+    /// Is the address on a list?
+    UntrustedIp,
+}
+
+impl Assessor {
+    /// All, in the order in which they are written.
+    pub const ALL: [Assessor; 3] = [Assessor::ImpossibleTravel, Assessor::NewDevice, Assessor::UntrustedIp];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Assessor::ImpossibleTravel => "ImpossibleTravel",
+            Assessor::NewDevice => "NewDevice",
+            Assessor::UntrustedIp => "UntrustedIP",
+        }
+    }
+}
+
+macro_rules! answers {
+    ($($variant:ident = $assessor:ident $key:literal : $doc:literal,)*) => {
+        /// What an assessor can answer: a row of the confidence tables.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Answer {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Answer {
+            /// All answers.
+            pub const ALL: &'static [Answer] = &[$(Answer::$variant,)*];
+
+            /// Who answers so.
+            #[must_use]
+            pub fn assessor(self) -> Assessor {
+                match self { $(Answer::$variant => Assessor::$assessor,)* }
+            }
+
+            /// The row's key within the assessor: the code, with a suffix where a code has several rows.
+            #[must_use]
+            pub fn key(self) -> &'static str {
+                match self { $(Answer::$variant => $key,)* }
+            }
+        }
+    };
+}
+
+answers! {
+    DeviceNotAvailable = NewDevice "assessment_not_available": "The assessor failed.",
+    DeviceInitialLogin = NewDevice "initial_login": "The user has not logged in before.",
+    UnknownDevice = NewDevice "unknown_device": "Neither cookie nor user agent was given.",
+    NoDeviceHistory = NewDevice "no_device_history": "No unexpired device is remembered.",
+    DeviceMatch = NewDevice "match": "Cookie and user agent are known.",
+    DevicePartialMatch = NewDevice "partial_match": "One of cookie and user agent is known.",
+    DeviceNoMatch = NewDevice "no_match": "Neither is known.",
+    TravelNotAvailable = ImpossibleTravel "assessment_not_available": "The assessor failed.",
+    GeoipNonPublic = ImpossibleTravel "missing_geoip.non_public": "A non-public address has no place.",
+    AnonymousProxy = ImpossibleTravel "anonymous_proxy": "The address hides its user's place.",
+    LocationRelay = ImpossibleTravel "unknown_location.relay": "A relay's place is not its user's.",
+    MissingGeoip = ImpossibleTravel "missing_geoip": "No place is known for the address.",
+    UnknownLocation = ImpossibleTravel "unknown_location": "What is known is no usable point.",
+    TravelInitialLogin = ImpossibleTravel "initial_login": "The user has not logged in before.",
+    LocationHistoryNotFound = ImpossibleTravel "location_history_not_found": "No place of the user is recent enough.",
+    InvalidTravel = ImpossibleTravel "invalid_travel": "The computation gave no finite number.",
+    MinimalTravel = ImpossibleTravel "minimal_travel_from_last_login": "As good as the same place.",
+    TravelKnownPlace = ImpossibleTravel "travel_from_last_login.known_place": "Another place that the user is known at.",
+    ImpossibleTravel = ImpossibleTravel "impossible_travel_from_last_login": "Too fast for a person.",
+    Travel = ImpossibleTravel "travel_from_last_login": "Not far.",
+    SubstantialTravel = ImpossibleTravel "substantial_travel_from_last_login": "Far, but possible.",
+    InvalidIp = UntrustedIp "invalid_ip_address": "No address, or not one.",
+    IpNotAvailable = UntrustedIp "assessment_not_available": "The assessor failed.",
+    IpNonPublic = UntrustedIp "not_found_on_deny_list.non_public": "A non-public address is on no list.",
+    ListedTor = UntrustedIp "found_on_deny_list.tor": "A Tor exit.",
+    ListedResidentialProxy = UntrustedIp "found_on_deny_list.residential_proxy": "A residential proxy.",
+    ListedAbuse = UntrustedIp "found_on_deny_list.abuse": "An address that attacks.",
+    ListedReputation = UntrustedIp "found_on_deny_list.reputation": "An address of bad repute.",
+    ListedUnroutable = UntrustedIp "found_on_deny_list.unroutable": "An address that should not occur.",
+    ListedAnonymizer = UntrustedIp "found_on_deny_list.anonymizer": "An anonymizer of unknown kind.",
+    ListedVpn = UntrustedIp "found_on_deny_list.vpn": "A VPN exit.",
+    ListedProxy = UntrustedIp "found_on_deny_list.proxy": "An open proxy.",
+    ListedDatacenter = UntrustedIp "found_on_deny_list.datacenter": "A hosting network.",
+    IpNotFound = UntrustedIp "not_found_on_deny_list": "On no list.",
+}
+
+impl Answer {
+    /// The code, as the reference has it: the key without its suffix.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        let key = self.key();
+        key.split_once('.').map_or(key, |(code, _)| code)
+    }
+
+    /// The answer of that number, the inverse of `as u8`.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+/// What a deny list lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Category {
+    /// Tor exits.
+    Tor,
+    /// Residential proxies.
+    ResidentialProxy,
+    /// VPN exits.
+    Vpn,
+    /// Open proxies.
+    Proxy,
+    /// Anonymizers of unknown kind.
+    Anonymizer,
+    /// Hosting networks.
+    Datacenter,
+    /// Addresses that attack.
+    Abuse,
+    /// Addresses of bad repute.
+    Reputation,
+    /// Addresses that should not occur.
+    Unroutable,
+}
+
+impl Category {
+    /// All categories.
+    pub const ALL: [Category; 9] = [
+        Category::Tor,
+        Category::ResidentialProxy,
+        Category::Vpn,
+        Category::Proxy,
+        Category::Anonymizer,
+        Category::Datacenter,
+        Category::Abuse,
+        Category::Reputation,
+        Category::Unroutable,
+    ];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Category::Tor => "tor",
+            Category::ResidentialProxy => "residential_proxy",
+            Category::Vpn => "vpn",
+            Category::Proxy => "proxy",
+            Category::Anonymizer => "anonymizer",
+            Category::Datacenter => "datacenter",
+            Category::Abuse => "abuse",
+            Category::Reputation => "reputation",
+            Category::Unroutable => "unroutable",
+        }
+    }
+
+    /// The category of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.as_str() == name)
+    }
+
+    /// The name in evidence: the kinds of anonymizers are reported as what they have in common.
+    #[must_use]
+    pub fn reported(self) -> &'static str {
+        if self.is_anonymizer() { Category::Anonymizer.as_str() } else { self.as_str() }
+    }
+
+    /// Whether an entry of this category means that the user's place is hidden.
+    #[must_use]
+    pub fn is_anonymizer(self) -> bool {
+        matches!(
+            self,
+            Category::Tor | Category::ResidentialProxy | Category::Vpn | Category::Proxy | Category::Anonymizer
+        )
+    }
+
+    /// Whether an entry of this category says nothing about a relay's address: a relay is of that kind
+    /// by its nature.
+    #[must_use]
+    pub fn is_natural_for_relays(self) -> bool {
+        matches!(self, Category::Vpn | Category::Proxy | Category::Anonymizer | Category::Datacenter)
+    }
+
+    /// The answer of UntrustedIP for an entry of this category.
+    #[must_use]
+    pub fn answer(self) -> Answer {
+        match self {
+            Category::Tor => Answer::ListedTor,
+            Category::ResidentialProxy => Answer::ListedResidentialProxy,
+            Category::Vpn => Answer::ListedVpn,
+            Category::Proxy => Answer::ListedProxy,
+            Category::Anonymizer => Answer::ListedAnonymizer,
+            Category::Datacenter => Answer::ListedDatacenter,
+            Category::Abuse => Answer::ListedAbuse,
+            Category::Reputation => Answer::ListedReputation,
+            Category::Unroutable => Answer::ListedUnroutable,
+        }
+    }
+}
+
+/// A point of evidence: where, with names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedPoint {
+    /// City, at most 100 characters.
+    pub city: Option<Arc<str>>,
+    /// ISO 3166-1 alpha-2 code, as the source has it.
+    pub country: Option<Arc<str>>,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// Evidence of ImpossibleTravel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TravelDetails {
+    /// The reference point.
+    pub from: NamedPoint,
+    /// When the user was there.
+    pub from_time: Timestamp,
+    /// The point of this login.
+    pub to: NamedPoint,
+    /// Great-circle distance.
+    pub distance_km: f64,
+    /// Distance less both accuracy radiuses.
+    pub effective_distance_km: f64,
+    /// Time between both and speed, where speed was computed.
+    pub speed: Option<Speed>,
+    /// Whether the user is known at the point of this login.
+    pub known_place: bool,
+}
+
+/// Time and speed between two points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed {
+    /// Time between both in milliseconds.
+    pub elapsed_ms: i64,
+    /// Effective distance over time, which counts as one second at least.
+    pub speed_kmh: f64,
+}
+
+/// Evidence of UntrustedIP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListDetails {
+    /// The address, canonical.
+    pub ip: IpAddr,
+    /// Length of the entry's prefix in bits.
+    pub prefix_len: u8,
+    /// The list's name.
+    pub source: Arc<str>,
+    /// The list's category.
+    pub category: Category,
+}
+
+impl ListDetails {
+    /// The entry in canonical text, host bits cleared.
+    #[must_use]
+    pub fn network(&self) -> String {
+        let host_bits = |width: u8| u32::from(width.saturating_sub(self.prefix_len));
+        let network = match self.ip {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & mask).into())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+        };
+        format!("{network}/{}", self.prefix_len)
+    }
+}
+
+/// The evidence behind an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Details {
+    /// NewDevice: whether the cookie and the user agent are known.
+    Device {
+        /// The cookie is known.
+        device: bool,
+        /// The user agent is known.
+        useragent: bool,
+    },
+    /// ImpossibleTravel.
+    Travel(Box<TravelDetails>),
+    /// UntrustedIP.
+    List(ListDetails),
+}
+
+/// One assessor's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// What it answers.
+    pub answer: Answer,
+    /// How sure that makes it that the login is genuine.
+    pub confidence: Confidence,
+    /// Why.
+    pub details: Option<Details>,
+}
+
+/// What all assessors together say: Auth0's `riskAssessment` object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RiskAssessment {
+    /// The combined confidence.
+    pub confidence: Confidence,
+    /// ImpossibleTravel's answer, absent where it has no data source.
+    pub impossible_travel: Option<Assessment>,
+    /// NewDevice's answer.
+    pub new_device: Option<Assessment>,
+    /// UntrustedIP's answer, absent where it has no data source.
+    pub untrusted_ip: Option<Assessment>,
+}
+
+impl RiskAssessment {
+    /// The version of this object's format.
+    pub const VERSION: &'static str = "1";
+
+    /// The answers that are there, in the order in which they are written.
+    pub fn assessments(&self) -> impl Iterator<Item = &Assessment> {
+        [&self.impossible_travel, &self.new_device, &self.untrusted_ip].into_iter().flatten()
+    }
+}
+
+impl Serialize for RiskAssessment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct ByName<'a>(&'a RiskAssessment);
+        impl Serialize for ByName<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(self.0.assessments().count()))?;
+                for assessment in self.0.assessments() {
+                    map.serialize_entry(assessment.answer.assessor().as_str(), assessment)?;
+                }
+                map.end()
+            }
+        }
+        let mut object = serializer.serialize_struct("RiskAssessment", 3)?;
+        object.serialize_field("confidence", &self.confidence)?;
+        object.serialize_field("version", Self::VERSION)?;
+        object.serialize_field("assessments", &ByName(self))?;
+        object.end()
+    }
+}
+
+impl Serialize for Assessment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = 2 + usize::from(self.details.is_some());
+        let mut object = serializer.serialize_struct("Assessment", fields)?;
+        object.serialize_field("confidence", &self.confidence)?;
+        object.serialize_field("code", self.answer.code())?;
+        match &self.details {
+            None => object.skip_field("details")?,
+            Some(details) => object.serialize_field("details", details)?,
+        }
+        object.end()
+    }
+}
+
+impl Serialize for Details {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Details::Device { device, useragent } => {
+                let word = |known: &bool| if *known { "known" } else { "unknown" };
+                let mut object = serializer.serialize_struct("DeviceDetails", 2)?;
+                object.serialize_field("device", word(device))?;
+                object.serialize_field("useragent", word(useragent))?;
+                object.end()
+            }
+            Details::Travel(travel) => travel.serialize(serializer),
+            Details::List(list) => {
+                let mut object = serializer.serialize_struct("ListDetails", 4)?;
+                // As text in every encoding: an address's own form in MessagePack would be bytes.
+                object.serialize_field("ip", &list.ip.to_string())?;
+                object.serialize_field("matches", &list.network())?;
+                object.serialize_field("source", &*list.source)?;
+                object.serialize_field("category", list.category.reported())?;
+                object.end()
+            }
+        }
+    }
+}
+
+/// To a tenth, as distances and speeds are written.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+impl Serialize for TravelDetails {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Point<'a>(&'a NamedPoint, Option<Timestamp>);
+        impl Serialize for Point<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let Point(point, time) = self;
+                let optional = [point.city.is_some(), point.country.is_some(), time.is_some()];
+                let fields = 2 + optional.iter().filter(|given| **given).count();
+                let mut object = serializer.serialize_struct("Point", fields)?;
+                if let Some(city) = &point.city {
+                    object.serialize_field("city", &**city)?;
+                }
+                if let Some(country) = &point.country {
+                    object.serialize_field("country", &**country)?;
+                }
+                object.serialize_field("latitude", &point.latitude)?;
+                object.serialize_field("longitude", &point.longitude)?;
+                if let Some(time) = time {
+                    object.serialize_field("time", time)?;
+                }
+                object.end()
+            }
+        }
+        let fields = 5 + 2 * usize::from(self.speed.is_some());
+        let mut object = serializer.serialize_struct("TravelDetails", fields)?;
+        object.serialize_field("from", &Point(&self.from, Some(self.from_time)))?;
+        object.serialize_field("to", &Point(&self.to, None))?;
+        object.serialize_field("distance_km", &tenths(self.distance_km))?;
+        object.serialize_field("effective_distance_km", &tenths(self.effective_distance_km))?;
+        if let Some(speed) = &self.speed {
+            object.serialize_field("elapsed_s", &(speed.elapsed_ms as f64 / 1000.0))?;
+            object.serialize_field("speed_kmh", &tenths(speed.speed_kmh))?;
+        }
+        object.serialize_field("known_place", &self.known_place)?;
+        object.end()
+    }
+}
+
+/// JSON Schemas of what is written above by hand. A test of the schema documents holds whole records of
+/// every kind against them.
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::RiskAssessment;
+
+    impl JsonSchema for RiskAssessment {
+        fn schema_name() -> Cow<'static, str> {
+            "RiskAssessment".into()
+        }
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            let point = |time: bool| {
+                let mut properties = serde_json::json!({
+                    "city": { "type": "string", "description": "At most 100 characters." },
+                    "country": { "type": "string", "description": "ISO 3166-1 alpha-2." },
+                    "latitude": { "type": "number", "minimum": -90, "maximum": 90 },
+                    "longitude": { "type": "number", "minimum": -180, "maximum": 180 }
+                });
+                let mut required = vec!["latitude", "longitude"];
+                if time {
+                    properties["time"] = serde_json::json!({ "type": "string", "format": "date-time" });
+                    required.push("time");
+                }
+                serde_json::json!({ "type": "object", "properties": properties, "required": required })
+            };
+            let assessment = |details: serde_json::Value| {
+                serde_json::json!({
+                    "type": "object",
+                    "properties": {
+                        "confidence": { "enum": ["low", "medium", "high", "neutral"] },
+                        "code": { "type": "string" },
+                        "details": details
+                    },
+                    "required": ["confidence", "code"]
+                })
+            };
+            let known = serde_json::json!({ "enum": ["known", "unknown"] });
+            json_schema!({
+                "description": "The reference's riskAssessment object. Readers tolerate assessors and codes that they do not know.",
+                "type": "object",
+                "properties": {
+                    "confidence": {
+                        "description": "Confidence that the login is genuine: low means high risk.",
+                        "enum": ["low", "medium", "high", "neutral"]
+                    },
+                    "version": { "const": RiskAssessment::VERSION },
+                    "assessments": {
+                        "type": "object",
+                        "properties": {
+                            "ImpossibleTravel": assessment(serde_json::json!({
+                                "type": "object",
+                                "properties": {
+                                    "from": point(true),
+                                    "to": point(false),
+                                    "distance_km": { "type": "number", "minimum": 0 },
+                                    "effective_distance_km": { "type": "number", "minimum": 0 },
+                                    "elapsed_s": { "type": "number", "minimum": 0 },
+                                    "speed_kmh": { "type": "number", "minimum": 0 },
+                                    "known_place": { "type": "boolean" }
+                                },
+                                "required": ["from", "to", "distance_km", "effective_distance_km", "known_place"]
+                            })),
+                            "NewDevice": assessment(serde_json::json!({
+                                "type": "object",
+                                "properties": { "device": known, "useragent": known },
+                                "required": ["device", "useragent"]
+                            })),
+                            "UntrustedIP": assessment(serde_json::json!({
+                                "type": "object",
+                                "properties": {
+                                    "ip": { "type": "string" },
+                                    "matches": { "type": "string", "description": "The entry, in CIDR notation." },
+                                    "source": { "type": "string", "description": "The list's name." },
+                                    "category": { "enum": [
+                                        "anonymizer", "datacenter", "abuse", "reputation", "unroutable"
+                                    ] }
+                                },
+                                "required": ["ip", "matches", "source", "category"]
+                            }))
+                        },
+                        "additionalProperties": assessment(serde_json::json!({ "type": "object" }))
+                    }
+                },
+                "required": ["confidence", "version", "assessments"]
+            })
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Bytes to events and records to bytes: JSON and MessagePack, told apart by the `content-type` header,
+//! else by the first byte.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{LoginEvent, Wire};
+use crate::lenient::Field;
+use crate::msgpack;
+
+/// Largest record that is read, in bytes.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// Deepest nesting of objects and arrays that is read.
+pub const MAX_DEPTH: usize = 128;
+/// Longest description of what is wrong with a record, in characters; it quotes the record's own text.
+const MAX_DETAIL_CHARS: usize = 200;
+
+/// Why a record cannot be read. Such a record goes to the dead-letter topic as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Nothing in it (a null value, or no bytes).
+    #[error("the record is empty")]
+    Empty,
+    /// More than [`MAX_EVENT_BYTES`].
+    #[error("{0} bytes, and at most {MAX_EVENT_BYTES} are read")]
+    TooLarge(usize),
+    /// Text that is not UTF-8.
+    #[error("text that is not valid UTF-8")]
+    InvalidUtf8,
+    /// A NaN, which neither encoding may carry as a value.
+    #[error("a number that is NaN")]
+    NotANumber,
+    /// Nesting beyond [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// Not MessagePack.
+    #[error("not MessagePack: {0}")]
+    NotMsgpack(String),
+    /// A JSON or MessagePack value that is not an object.
+    #[error("not an object")]
+    NotAnObject,
+    /// A known field given twice: two readers could take different ones.
+    #[error("given twice: {0}")]
+    DuplicateField(String),
+    /// A required field is not there.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// A required field is of a wrong type.
+    #[error("`{0}` is of a wrong type")]
+    WrongType(&'static str),
+    /// A required field's value is not allowed.
+    #[error("`{path}` is out of bounds: allowed are {limits}")]
+    OutOfBounds {
+        /// Which field.
+        path: &'static str,
+        /// What is allowed.
+        limits: String,
+    },
+}
+
+impl Unreadable {
+    /// The reason as a label: one of a fixed few.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Unreadable::Empty => "empty",
+            Unreadable::TooLarge(_) => "too_large",
+            Unreadable::InvalidUtf8 => "invalid_utf8",
+            Unreadable::NotANumber => "nan",
+            Unreadable::TooDeep => "too_deep",
+            Unreadable::NotJson(_) => "not_json",
+            Unreadable::NotMsgpack(_) => "not_msgpack",
+            Unreadable::NotAnObject => "not_an_object",
+            Unreadable::DuplicateField(_) => "duplicate_field",
+            Unreadable::Missing(_) => "missing_field",
+            Unreadable::WrongType(_) => "wrong_type",
+            Unreadable::OutOfBounds { .. } => "out_of_bounds",
+        }
+    }
+
+    /// All labels that [`Unreadable::reason`] gives.
+    pub const REASONS: [&'static str; 12] = [
+        "empty",
+        "too_large",
+        "invalid_utf8",
+        "nan",
+        "too_deep",
+        "not_json",
+        "not_msgpack",
+        "not_an_object",
+        "duplicate_field",
+        "missing_field",
+        "wrong_type",
+        "out_of_bounds",
+    ];
+
+    pub(crate) fn not_msgpack(detail: impl ToString) -> Self {
+        Unreadable::NotMsgpack(cut(detail.to_string()))
+    }
+
+    fn not_json(detail: impl ToString) -> Self {
+        Unreadable::NotJson(cut(detail.to_string()))
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_DETAIL_CHARS) {
+        text.truncate(end);
+    }
+    text
+}
+
+/// How a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// JSON, UTF-8.
+    #[default]
+    Json,
+    /// MessagePack, objects as maps with text keys.
+    MessagePack,
+}
+
+impl Encoding {
+    /// The encoding that a `content-type` header names, if it names one of ours.
+    #[must_use]
+    pub fn from_content_type(content_type: &str) -> Option<Self> {
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+        if is("application/json") {
+            Some(Encoding::Json)
+        } else if is("application/msgpack") || is("application/x-msgpack") || is("application/vnd.msgpack") {
+            Some(Encoding::MessagePack)
+        } else {
+            None
+        }
+    }
+
+    /// The encoding of a record by its first byte: JSON text begins with ASCII, a MessagePack map never
+    /// does.
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Self {
+        if payload.first().is_some_and(|b| !b.is_ascii()) { Encoding::MessagePack } else { Encoding::Json }
+    }
+
+    /// Writes a record, replacing what `out` held.
+    ///
+    /// # Errors
+    /// Never for the types of this crate; the encoders' signatures allow for types that cannot be
+    /// written.
+    pub fn encode<T: Serialize>(self, record: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.clear();
+        match self {
+            Encoding::Json => serde_json::to_writer(out, record).map_err(|e| EncodeError(e.to_string())),
+            Encoding::MessagePack => {
+                rmp_serde::encode::write_named(out, record).map_err(|e| EncodeError(e.to_string()))
+            }
+        }
+    }
+}
+
+/// A record could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("a record could not be encoded: {0}")]
+pub struct EncodeError(String);
+
+/// Reads a login event. `scratch` is room for a repaired copy of the text, needed for few records; it
+/// is reused between calls.
+///
+/// # Errors
+/// [`Unreadable`] says why the record cannot be scored. Fields that are not required and of a wrong
+/// type are no error: see [`LoginEvent::wrong_fields`].
+pub fn decode<'a>(
+    payload: &'a [u8],
+    content_type: Option<&str>,
+    scratch: &'a mut String,
+) -> Result<LoginEvent<'a>, Unreadable> {
+    if payload.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    if payload.len() > MAX_EVENT_BYTES {
+        return Err(Unreadable::TooLarge(payload.len()));
+    }
+    let encoding = content_type.and_then(Encoding::from_content_type).unwrap_or_else(|| Encoding::of(payload));
+    let wire = match encoding {
+        Encoding::MessagePack => {
+            msgpack::check(payload)?;
+            let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
+            Field::<Wire<'a>>::deserialize(&mut deserializer)
+                .map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_msgpack(&error)))?
+        }
+        Encoding::Json => {
+            let text = std::str::from_utf8(payload).map_err(|_| Unreadable::InvalidUtf8)?;
+            if nests_too_deep(text) {
+                return Err(Unreadable::TooDeep);
+            }
+            match from_json(text) {
+                Ok(wire) => wire,
+                Err(error) => match duplicate(&error) {
+                    Some(twice) => return Err(twice),
+                    None if repair(text, scratch) => from_json(scratch)
+                        .map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_json(&error)))?,
+                    None => return Err(Unreadable::not_json(&error)),
+                },
+            }
+        }
+    };
+    wire.into_given().ok_or(Unreadable::NotAnObject)?.try_into()
+}
+
+fn from_json(text: &str) -> Result<Field<Wire<'_>>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let wire = Field::<Wire<'_>>::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(wire)
+}
+
+/// The field that an error says was given twice. The derived code tells it in words only.
+fn duplicate(error: &dyn std::error::Error) -> Option<Unreadable> {
+    let text = error.to_string();
+    let name = text.split_once("duplicate field `")?.1.split('`').next()?;
+    Some(Unreadable::DuplicateField(name.to_owned()))
+}
+
+/// Whether objects and arrays nest beyond [`MAX_DEPTH`]. Skipped values are not limited by the parser.
+fn nests_too_deep(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let openings = bytes.iter().filter(|&&b| b == b'[' || b == b'{').count();
+    if openings <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for &b in bytes {
+        if in_string {
+            match b {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match b {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Rewrites what is JSON by its grammar but has no value in Rust: an escaped surrogate without its pair
+/// becomes U+FFFD, a number beyond 64-bit floats an empty list, which is of a wrong type wherever one
+/// number is asked for. Answers whether anything was rewritten.
+fn repair(text: &str, out: &mut String) -> bool {
+    out.clear();
+    let bytes = text.as_bytes();
+    let (mut at, mut copied, mut in_string) = (0, 0, false);
+    let mut changed = false;
+    let mut replace = |out: &mut String, copied: &mut usize, from: usize, to: usize, with: &str| {
+        out.push_str(&text[*copied..from]);
+        out.push_str(with);
+        *copied = to;
+        changed = true;
+    };
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                in_string = !in_string;
+                at += 1;
+            }
+            b'\\' if in_string => match escaped_unit(bytes, at) {
+                Some(0xd800..=0xdbff) if matches!(escaped_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+                Some(0xd800..=0xdfff) => {
+                    replace(out, &mut copied, at, at + 6, "\\ufffd");
+                    at += 6;
+                }
+                _ => at += 2,
+            },
+            b'-' | b'0'..=b'9' if !in_string => {
+                let from = at;
+                while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') {
+                    at += 1;
+                }
+                let token = &text[from..at];
+                let is_number = serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok();
+                if is_number && token.parse::<f64>().is_ok_and(f64::is_infinite) {
+                    replace(out, &mut copied, from, at, "[]");
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(&text[copied..]);
+    changed
+}
+
+/// The UTF-16 unit of a `\uXXXX` escape at this place.
+fn escaped_unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let escape = bytes.get(at..at + 6)?;
+    if escape[0] != b'\\' || escape[1] != b'u' {
+        return None;
+    }
+    escape[2..].iter().try_fold(0, |unit, &b| char::from(b).to_digit(16).map(|digit| unit * 16 + digit))
+}

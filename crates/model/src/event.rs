@@ -1,0 +1,677 @@
+//! The login event: one try of a login, as the auth server tells it.
+//!
+//! Field names follow the reference's post-login `event` object. [`Wire`] is the event as it is
+//! written; [`LoginEvent`] is what remains once it has been checked: required fields there and in
+//! bounds, texts trimmed, the address read.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::MapAccess;
+
+use crate::address::parse_ip;
+use crate::codec::Unreadable;
+use crate::lenient::{Anything, Expect, Field, FreeObject, Text, object};
+use crate::time::Timestamp;
+
+/// Longest `id` in bytes.
+pub const MAX_ID_BYTES: usize = 256;
+/// Longest `tenant.id` in bytes.
+pub const MAX_TENANT_BYTES: usize = 128;
+/// Longest `user.user_id` in bytes.
+pub const MAX_USER_BYTES: usize = 1024;
+/// City and country names are cut after so many characters before anything keeps them.
+pub const MAX_PLACE_NAME_CHARS: usize = 100;
+
+/// Whether a verdict is wanted or the login is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The first factor was tried.
+    Attempt,
+    /// The login is over.
+    Completion,
+}
+
+/// How the stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The factor was right, or the login succeeded.
+    Success,
+    /// Wrong password.
+    FailedPassword,
+    /// No such user.
+    FailedUsername,
+    /// The challenge was not passed.
+    FailedMfa,
+    /// Anything else.
+    FailedOther,
+}
+
+impl Stage {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Attempt => "attempt",
+            Stage::Completion => "completion",
+        }
+    }
+}
+
+impl Outcome {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::FailedPassword => "failed_password",
+            Outcome::FailedUsername => "failed_username",
+            Outcome::FailedMfa => "failed_mfa",
+            Outcome::FailedOther => "failed_other",
+        }
+    }
+}
+
+/// Where the auth server itself places the address (`request.geoip`), texts trimmed and cut.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventGeo<'a> {
+    /// Degrees north; only a number from -90 to 90 is kept.
+    pub latitude: Option<f64>,
+    /// Degrees east; only a number from -180 to 180 is kept.
+    pub longitude: Option<f64>,
+    /// `cityName`.
+    pub city: Option<&'a str>,
+    /// `countryCode`.
+    pub country: Option<&'a str>,
+}
+
+/// A login event that can be processed.
+#[derive(Debug)]
+pub struct LoginEvent<'a> {
+    /// Names one try of a login; its completion carries the same.
+    pub id: Cow<'a, str>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Attempt or completion.
+    pub stage: Stage,
+    /// How that ended.
+    pub outcome: Outcome,
+    /// `tenant.id`.
+    pub tenant_id: Cow<'a, str>,
+    /// `user.user_id`; there unless the outcome is a failure.
+    pub user_id: Option<Cow<'a, str>>,
+    /// `request.ip`, if it is an address, in canonical form.
+    pub address: Option<IpAddr>,
+    /// Fields of a wrong type, which count as absent, by their path.
+    pub wrong_fields: Vec<&'static str>,
+    pub(crate) sections: Sections<'a>,
+}
+
+impl LoginEvent<'_> {
+    /// `request.ip` as it was given, trimmed.
+    #[must_use]
+    pub fn ip_text(&self) -> Option<&str> {
+        trimmed(&self.sections.request.ip)
+    }
+
+    /// `request.user_agent`, trimmed.
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&str> {
+        trimmed(&self.sections.request.user_agent)
+    }
+
+    /// `device.id`, the device cookie, trimmed.
+    #[must_use]
+    pub fn cookie(&self) -> Option<&str> {
+        trimmed(&self.sections.device.id)
+    }
+
+    /// `stats.logins_count`; it counts this login.
+    #[must_use]
+    pub fn logins_count(&self) -> Option<i64> {
+        self.sections.stats.logins_count.given().copied()
+    }
+
+    /// `request.geoip` as far as scoring goes.
+    #[must_use]
+    pub fn geo(&self) -> EventGeo<'_> {
+        let Some(geo) = self.sections.request.geoip.given() else { return EventGeo::default() };
+        let degrees = |field: &Field<f64>, limit: f64| field.given().copied().filter(|d| d.abs() <= limit);
+        EventGeo {
+            latitude: degrees(&geo.latitude, 90.0),
+            longitude: degrees(&geo.longitude, 180.0),
+            city: trimmed(&geo.city_name).map(cut_place_name),
+            country: trimmed(&geo.country_code).map(cut_place_name),
+        }
+    }
+}
+
+/// Cuts a place name after [`MAX_PLACE_NAME_CHARS`] characters.
+#[must_use]
+pub fn cut_place_name(name: &str) -> &str {
+    match name.char_indices().nth(MAX_PLACE_NAME_CHARS) {
+        Some((end, _)) => &name[..end],
+        None => name,
+    }
+}
+
+fn trimmed<'f>(field: &'f Field<Text<'_>>) -> Option<&'f str> {
+    text(field).map(str::trim).filter(|text| !text.is_empty())
+}
+
+pub(crate) fn text<'f>(field: &'f Field<Text<'_>>) -> Option<&'f str> {
+    field.given().map(|Text(text)| text.as_ref())
+}
+
+/// The parts of an event that only the log record shows.
+#[derive(Debug, Default)]
+pub(crate) struct Sections<'a> {
+    pub(crate) error: ErrorInfo<'a>,
+    pub(crate) user: User<'a>,
+    pub(crate) client: Client<'a>,
+    pub(crate) connection: Connection<'a>,
+    pub(crate) organization: Organization<'a>,
+    pub(crate) request: Request<'a>,
+    pub(crate) device: Device<'a>,
+    pub(crate) transaction: Transaction<'a>,
+    pub(crate) authentication: Authentication<'a>,
+    pub(crate) session: Session<'a>,
+    pub(crate) security_context: SecurityContext<'a>,
+    pub(crate) stats: Stats,
+}
+
+macro_rules! wire_objects {
+    ($($(#[$meta:meta])* $name:ident $(<$a:lifetime>)? { $($(#[$fmeta:meta])* $field:ident : $type:ty,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        #[serde(default)]
+        pub(crate) struct $name $(<$a>)? {
+            $($(#[$fmeta])* pub(crate) $field: Field<$type>,)*
+        }
+
+        impl<$($a,)? 'de $(: $a)?> Expect<'de> for $name $(<$a>)? {
+            fn from_map<M: MapAccess<'de>>(map: M) -> Result<Option<Self>, M::Error> {
+                object(map)
+            }
+        }
+
+        impl $(<$a>)? $name $(<$a>)? {
+            /// Adds the paths of the fields that were of a wrong type.
+            #[allow(dead_code)]
+            fn note_wrong(&self, names: &[&'static str], wrong: &mut Vec<&'static str>) {
+                let flags = [$(self.$field.is_wrong()),*];
+                wrong.extend(flags.iter().zip(names).filter(|(flag, _)| **flag).map(|(_, name)| *name));
+            }
+        }
+    )*};
+}
+
+wire_objects! {
+    /// A login event: one try of a login at its first factor (`attempt`) or at its end (`completion`).
+    /// Fields that are not named here are ignored.
+    Wire<'a> {
+        /// Names one try of a login; its completion carries the same.
+        #[serde(borrow)] #[schemars(required, schema_with = "schema::id")] id: Text<'a>,
+        /// RFC 3339 with offset, or integer milliseconds since the epoch; from 2000 up to 2100.
+        #[serde(borrow)] #[schemars(required, schema_with = "schema::time")] time: When<'a>,
+        /// `attempt` (default): a verdict is wanted. `completion`: the login is over.
+        #[serde(borrow)] #[schemars(schema_with = "schema::stage")] stage: Text<'a>,
+        /// Default `success`; only success teaches.
+        #[serde(borrow)] #[schemars(schema_with = "schema::outcome")] outcome: Text<'a>,
+        /// Why it failed.
+        #[serde(borrow)] error: ErrorInfo<'a>,
+        /// Whose settings and users these are.
+        #[serde(borrow)] #[schemars(required, schema_with = "schema::tenant")] tenant: TenantInfo<'a>,
+        /// Who tries to log in; the id may be absent only when the outcome is a failure.
+        #[serde(borrow)] user: User<'a>,
+        /// The application.
+        #[serde(borrow)] client: Client<'a>,
+        /// The identity source.
+        #[serde(borrow)] connection: Connection<'a>,
+        /// The organization.
+        #[serde(borrow)] organization: Organization<'a>,
+        /// What the user may do.
+        #[serde(borrow)] authorization: Authorization<'a>,
+        /// The API asked for.
+        #[serde(borrow)] resource_server: ResourceServer<'a>,
+        /// The HTTP request.
+        #[serde(borrow)] request: Request<'a>,
+        /// The device cookie.
+        #[serde(borrow)] device: Device<'a>,
+        /// The remembered browser.
+        mfa: Mfa,
+        /// The protocol transaction.
+        #[serde(borrow)] transaction: Transaction<'a>,
+        /// The factors used so far.
+        #[serde(borrow)] authentication: Authentication<'a>,
+        /// The session.
+        #[serde(borrow)] session: Session<'a>,
+        /// The refresh token.
+        refresh_token: Anything,
+        /// TLS fingerprints.
+        #[serde(borrow)] security_context: SecurityContext<'a>,
+        /// Counters of the auth server.
+        stats: Stats,
+    }
+    /// Why a login failed.
+    ErrorInfo<'a> {
+        /// In words.
+        #[serde(borrow)] message: Text<'a>,
+        /// As a code.
+        #[serde(borrow)] code: Text<'a>,
+    }
+    /// The tenant.
+    TenantInfo<'a> {
+        /// 1 to 128 bytes.
+        #[serde(borrow)] id: Text<'a>,
+    }
+    /// The user.
+    User<'a> {
+        /// 1 to 1024 bytes.
+        #[serde(borrow)] #[schemars(schema_with = "schema::user_id")] user_id: Text<'a>,
+        /// Address for an e-mail challenge.
+        #[serde(borrow)] email: Text<'a>,
+        /// Whether it is verified.
+        email_verified: bool,
+        /// Login name.
+        #[serde(borrow)] username: Text<'a>,
+        /// Display name.
+        #[serde(borrow)] name: Text<'a>,
+        /// Phone number.
+        #[serde(borrow)] phone_number: Text<'a>,
+        /// Enrolled factors, by name.
+        #[serde(borrow)] multifactor: Vec<Text<'a>>,
+        /// Enrolled factors, by type.
+        #[serde(borrow, rename = "enrolledFactors")] enrolled_factors: Vec<Factor<'a>>,
+        /// The tenant's own.
+        user_metadata: FreeObject,
+        /// The tenant's own.
+        app_metadata: FreeObject,
+        /// When the user was made.
+        created_at: Anything,
+    }
+    /// An enrolled factor.
+    Factor<'a> {
+        /// Its type.
+        #[serde(borrow, rename = "type")] kind: Text<'a>,
+    }
+    /// The application.
+    Client<'a> {
+        /// Its id.
+        #[serde(borrow)] client_id: Text<'a>,
+        /// Its name.
+        #[serde(borrow)] name: Text<'a>,
+        /// The tenant's own.
+        metadata: FreeObject,
+    }
+    /// The identity source.
+    Connection<'a> {
+        /// Its id.
+        #[serde(borrow)] id: Text<'a>,
+        /// Its name.
+        #[serde(borrow)] name: Text<'a>,
+        /// Its kind, for instance `auth0` or `google-oauth2`.
+        #[serde(borrow)] strategy: Text<'a>,
+    }
+    /// The organization.
+    Organization<'a> {
+        /// Its id.
+        #[serde(borrow)] id: Text<'a>,
+        /// Its name.
+        #[serde(borrow)] name: Text<'a>,
+        /// The tenant's own.
+        metadata: FreeObject,
+    }
+    /// What the user may do.
+    Authorization<'a> {
+        /// Role names.
+        #[serde(borrow)] roles: Vec<Text<'a>>,
+    }
+    /// The API asked for.
+    ResourceServer<'a> {
+        /// Its identifier.
+        #[serde(borrow)] identifier: Text<'a>,
+    }
+    /// The HTTP request.
+    Request<'a> {
+        /// The user's address: IPv4 dotted quad or IPv6; other text is kept for the log alone.
+        #[serde(borrow)] ip: Text<'a>,
+        /// The `User-Agent` header.
+        #[serde(borrow)] user_agent: Text<'a>,
+        /// The host that was asked.
+        #[serde(borrow)] hostname: Text<'a>,
+        /// The browser's language.
+        #[serde(borrow)] language: Text<'a>,
+        /// The HTTP method.
+        #[serde(borrow)] method: Text<'a>,
+        /// The autonomous system.
+        asn: Anything,
+        /// Where the auth server itself places the address; used where no City database is configured.
+        #[serde(borrow)] geoip: Geoip<'a>,
+    }
+    /// Where the auth server itself places the address.
+    Geoip<'a> {
+        /// ISO 3166-1 alpha-2.
+        #[serde(borrow, rename = "countryCode")] country_code: Text<'a>,
+        /// ISO 3166-1 alpha-3.
+        #[serde(borrow, rename = "countryCode3")] country_code3: Text<'a>,
+        /// The country in words.
+        #[serde(borrow, rename = "countryName")] country_name: Text<'a>,
+        /// The city in words.
+        #[serde(borrow, rename = "cityName")] city_name: Text<'a>,
+        /// Degrees north, -90 to 90.
+        latitude: f64,
+        /// Degrees east, -180 to 180.
+        longitude: f64,
+        /// IANA time zone.
+        #[serde(borrow, rename = "timeZone")] time_zone: Text<'a>,
+        /// Two letters.
+        #[serde(borrow, rename = "continentCode")] continent_code: Text<'a>,
+        /// ISO 3166-2 without the country.
+        #[serde(borrow, rename = "subdivisionCode")] subdivision_code: Text<'a>,
+        /// The subdivision in words.
+        #[serde(borrow, rename = "subdivisionName")] subdivision_name: Text<'a>,
+    }
+    /// The device.
+    Device<'a> {
+        /// The device cookie.
+        #[serde(borrow)] id: Text<'a>,
+    }
+    /// The remembered browser.
+    Mfa {
+        /// Whether the browser was remembered.
+        remembered: bool,
+    }
+    /// The protocol transaction.
+    Transaction<'a> {
+        /// For instance `oidc-basic-profile`.
+        #[serde(borrow)] protocol: Text<'a>,
+        /// Correlates the log records of one transaction.
+        #[serde(borrow)] id: Text<'a>,
+        /// Requested authentication contexts.
+        #[serde(borrow)] acr_values: Vec<Text<'a>>,
+        /// Requested scopes.
+        #[serde(borrow)] requested_scopes: Vec<Text<'a>>,
+        /// Requested prompts.
+        #[serde(borrow)] prompt: Vec<Text<'a>>,
+        /// SAML started by the identity provider.
+        idp_initiated: bool,
+    }
+    /// The factors used so far.
+    Authentication<'a> {
+        /// In order.
+        #[serde(borrow)] methods: Vec<Method<'a>>,
+    }
+    /// A factor used.
+    Method<'a> {
+        /// For instance `pwd` or `mfa`.
+        #[serde(borrow)] name: Text<'a>,
+        /// When.
+        #[serde(borrow)] timestamp: When<'a>,
+    }
+    /// The session.
+    Session<'a> {
+        /// Its id.
+        #[serde(borrow)] id: Text<'a>,
+    }
+    /// TLS fingerprints.
+    SecurityContext<'a> {
+        /// JA3.
+        #[serde(borrow)] ja3: Text<'a>,
+        /// JA4.
+        #[serde(borrow)] ja4: Text<'a>,
+    }
+    /// Counters of the auth server.
+    Stats {
+        /// The user's logins, this one counted.
+        logins_count: i64,
+    }
+}
+
+/// A time as it is written: text or integer milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum When<'a> {
+    Text(Cow<'a, str>),
+    Ms(i64),
+}
+
+impl When<'_> {
+    /// The instant, or none where the text is not RFC 3339 or out of range.
+    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
+        match self {
+            When::Text(text) => Timestamp::parse_rfc3339(text),
+            When::Ms(ms) => Timestamp::in_range(*ms),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Expect<'de> for When<'a> {
+    fn from_borrowed(text: &'de str) -> Option<Self> {
+        Some(When::Text(Cow::Borrowed(text)))
+    }
+    fn from_text(text: &str) -> Option<Self> {
+        Some(When::Text(Cow::Owned(text.to_owned())))
+    }
+    fn from_i64(value: i64) -> Option<Self> {
+        Some(When::Ms(value))
+    }
+    fn from_u64(value: u64) -> Option<Self> {
+        Some(When::Ms(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+}
+
+impl JsonSchema for When<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "When".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "integer"] })
+    }
+}
+
+/// A required text field: there, text, and from 1 to `limit` bytes.
+fn required<'a>(path: &'static str, field: Field<Text<'a>>, limit: usize) -> Result<Cow<'a, str>, Unreadable> {
+    match field {
+        Field::Absent => Err(Unreadable::Missing(path)),
+        Field::Wrong => Err(Unreadable::WrongType(path)),
+        Field::Given(Text(text)) if text.is_empty() || text.len() > limit => {
+            Err(Unreadable::OutOfBounds { path, limits: format!("1 to {limit} bytes of text") })
+        }
+        Field::Given(Text(text)) => Ok(text),
+    }
+}
+
+/// A field of few known words, with a default where it is absent.
+fn word<T: Copy>(
+    path: &'static str,
+    field: &Field<Text<'_>>,
+    default: T,
+    words: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, Unreadable> {
+    match field {
+        Field::Absent => Ok(default),
+        Field::Wrong => Err(Unreadable::WrongType(path)),
+        Field::Given(Text(given)) => words.iter().copied().find(|&w| name(w) == given).ok_or_else(|| {
+            let allowed: Vec<_> = words.iter().map(|&w| name(w)).collect();
+            Unreadable::OutOfBounds { path, limits: allowed.join(", ") }
+        }),
+    }
+}
+
+impl<'a> TryFrom<Wire<'a>> for LoginEvent<'a> {
+    type Error = Unreadable;
+
+    fn try_from(wire: Wire<'a>) -> Result<Self, Unreadable> {
+        let mut wrong_fields = Vec::new();
+        wire.note_wrong(WIRE_PATHS, &mut wrong_fields);
+        macro_rules! section {
+            ($field:expr, $paths:expr) => {{
+                let section = $field.into_given().unwrap_or_default();
+                section.note_wrong($paths, &mut wrong_fields);
+                section
+            }};
+        }
+        let id = required("id", wire.id, MAX_ID_BYTES)?;
+        let time = match &wire.time {
+            Field::Absent => return Err(Unreadable::Missing("time")),
+            Field::Wrong => return Err(Unreadable::WrongType("time")),
+            Field::Given(when) => when.timestamp().ok_or_else(|| Unreadable::OutOfBounds {
+                path: "time",
+                limits: "RFC 3339 with offset or integer milliseconds, from 2000 up to 2100".to_owned(),
+            })?,
+        };
+        let stage = word("stage", &wire.stage, Stage::Attempt, &[Stage::Attempt, Stage::Completion], Stage::as_str)?;
+        let outcome = word(
+            "outcome",
+            &wire.outcome,
+            Outcome::Success,
+            &[
+                Outcome::Success,
+                Outcome::FailedPassword,
+                Outcome::FailedUsername,
+                Outcome::FailedMfa,
+                Outcome::FailedOther,
+            ],
+            Outcome::as_str,
+        )?;
+        let tenant = wire.tenant.into_given().unwrap_or_default();
+        let tenant_id = required("tenant.id", tenant.id, MAX_TENANT_BYTES)?;
+        let mut user = section!(wire.user, USER_PATHS);
+        let user_id = match std::mem::take(&mut user.user_id) {
+            Field::Absent if outcome != Outcome::Success => None,
+            field => Some(required("user.user_id", field, MAX_USER_BYTES)?),
+        };
+        let request: Request<'a> = section!(wire.request, REQUEST_PATHS);
+        if let Some(geo) = request.geoip.given() {
+            geo.note_wrong(GEOIP_PATHS, &mut wrong_fields);
+        }
+        section!(wire.authorization, &["authorization.roles"]);
+        section!(wire.resource_server, &["resource_server.identifier"]);
+        section!(wire.mfa, &["mfa.remembered"]);
+        let address = trimmed(&request.ip).and_then(parse_ip);
+        let sections = Sections {
+            error: section!(wire.error, &["error.message", "error.code"]),
+            user,
+            client: section!(wire.client, &["client.client_id", "client.name", "client.metadata"]),
+            connection: section!(wire.connection, &["connection.id", "connection.name", "connection.strategy"]),
+            organization: section!(
+                wire.organization,
+                &["organization.id", "organization.name", "organization.metadata"]
+            ),
+            request,
+            device: section!(wire.device, &["device.id"]),
+            transaction: section!(wire.transaction, TRANSACTION_PATHS),
+            authentication: section!(wire.authentication, &["authentication.methods"]),
+            session: section!(wire.session, &["session.id"]),
+            security_context: section!(wire.security_context, &["security_context.ja3", "security_context.ja4"]),
+            stats: section!(wire.stats, &["stats.logins_count"]),
+        };
+        Ok(LoginEvent { id, time, stage, outcome, tenant_id, user_id, address, wrong_fields, sections })
+    }
+}
+
+// Paths in the order of the fields above, for the metric that counts wrong types.
+const WIRE_PATHS: &[&str] = &[
+    "id",
+    "time",
+    "stage",
+    "outcome",
+    "error",
+    "tenant",
+    "user",
+    "client",
+    "connection",
+    "organization",
+    "authorization",
+    "resource_server",
+    "request",
+    "device",
+    "mfa",
+    "transaction",
+    "authentication",
+    "session",
+    "refresh_token",
+    "security_context",
+    "stats",
+];
+const USER_PATHS: &[&str] = &[
+    "user.user_id",
+    "user.email",
+    "user.email_verified",
+    "user.username",
+    "user.name",
+    "user.phone_number",
+    "user.multifactor",
+    "user.enrolledFactors",
+    "user.user_metadata",
+    "user.app_metadata",
+    "user.created_at",
+];
+const REQUEST_PATHS: &[&str] = &[
+    "request.ip",
+    "request.user_agent",
+    "request.hostname",
+    "request.language",
+    "request.method",
+    "request.asn",
+    "request.geoip",
+];
+const GEOIP_PATHS: &[&str] = &[
+    "request.geoip.countryCode",
+    "request.geoip.countryCode3",
+    "request.geoip.countryName",
+    "request.geoip.cityName",
+    "request.geoip.latitude",
+    "request.geoip.longitude",
+    "request.geoip.timeZone",
+    "request.geoip.continentCode",
+    "request.geoip.subdivisionCode",
+    "request.geoip.subdivisionName",
+];
+const TRANSACTION_PATHS: &[&str] = &[
+    "transaction.protocol",
+    "transaction.id",
+    "transaction.acr_values",
+    "transaction.requested_scopes",
+    "transaction.prompt",
+    "transaction.idp_initiated",
+];
+
+/// Schemas of the fields whose absence or value makes a record unreadable.
+mod schema {
+    use schemars::{Schema, SchemaGenerator, json_schema};
+
+    use super::{MAX_ID_BYTES, MAX_TENANT_BYTES, MAX_USER_BYTES};
+
+    pub(super) fn id(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES })
+    }
+    pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "format": "date-time" },
+            { "type": "integer", "minimum": crate::time::MIN_MS, "exclusiveMaximum": crate::time::END_MS }
+        ]})
+    }
+    pub(super) fn stage(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["attempt", "completion", null] })
+    }
+    pub(super) fn outcome(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["success", "failed_password", "failed_username", "failed_mfa", "failed_other", null] })
+    }
+    pub(super) fn tenant(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": { "id": { "type": "string", "minLength": 1, "maxLength": MAX_TENANT_BYTES } },
+            "required": ["id"]
+        })
+    }
+    pub(super) fn user_id(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "null"], "minLength": 1, "maxLength": MAX_USER_BYTES })
+    }
+}

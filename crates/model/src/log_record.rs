@@ -1,0 +1,463 @@
+//! The tenant log record: what the analyst reads, in the format of the reference's log records.
+//!
+//! Every text that comes from the event is cut at [`MAX_TEXT_BYTES`], so that a hostile event cannot
+//! make a record that the topic refuses.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::assessment::RiskAssessment;
+use crate::event::{LoginEvent, Outcome, text};
+use crate::evidence::{AddressFacts, AgentFacts};
+use crate::lenient::{Field, Text};
+use crate::time::Timestamp;
+use crate::verdict::Decision;
+
+/// Longest text that is copied from an event, in bytes.
+pub const MAX_TEXT_BYTES: usize = 1024;
+/// Most authentication methods that are copied from an event.
+pub const MAX_PROMPTS: usize = 16;
+/// `ip` where the event brought no address: the reference's schema wants one in every record.
+pub const UNSPECIFIED_IP: &str = "0.0.0.0";
+
+/// The type of a log record, as the reference names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+pub enum LogType {
+    /// Successful login.
+    #[serde(rename = "s")]
+    Success,
+    /// Failed login.
+    #[serde(rename = "f")]
+    Failed,
+    /// Wrong password.
+    #[serde(rename = "fp")]
+    FailedPassword,
+    /// Unknown user.
+    #[serde(rename = "fu")]
+    FailedUsername,
+    /// A challenge was asked for.
+    #[serde(rename = "mfar")]
+    MfaRequired,
+}
+
+impl LogType {
+    /// All types.
+    pub const ALL: [LogType; 5] =
+        [LogType::Success, LogType::Failed, LogType::FailedPassword, LogType::FailedUsername, LogType::MfaRequired];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogType::Success => "s",
+            LogType::Failed => "f",
+            LogType::FailedPassword => "fp",
+            LogType::FailedUsername => "fu",
+            LogType::MfaRequired => "mfar",
+        }
+    }
+
+    /// The record's words where the event has none of its own.
+    fn description(self) -> &'static str {
+        match self {
+            LogType::Success => "Successful login",
+            LogType::Failed => "Failed login",
+            LogType::FailedPassword => "Wrong password",
+            LogType::FailedUsername => "Unknown user",
+            LogType::MfaRequired => "Second factor required",
+        }
+    }
+}
+
+/// A record of the tenant log topic.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LogRecord<'a> {
+    /// Unique, opaque, sortable by time; the same for a repeated event.
+    pub log_id: Cow<'a, str>,
+    /// The record itself.
+    pub data: LogData<'a>,
+}
+
+/// The record itself; field names and types are the reference's.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LogData<'a> {
+    /// When it happened: ISO 8601, UTC, milliseconds.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub date: Timestamp,
+    /// Which kind of record.
+    #[serde(rename = "type")]
+    pub kind: LogType,
+    /// In words.
+    pub description: Cow<'a, str>,
+    /// Name of the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Cow<'a, str>>,
+    /// Id of the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<Cow<'a, str>>,
+    /// Id of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<Cow<'a, str>>,
+    /// Name of the application; empty where the event has none.
+    pub client_name: Cow<'a, str>,
+    /// The user's address, canonical; `0.0.0.0` where the event brought none (see `details.invalid_ip`).
+    pub ip: Cow<'a, str>,
+    /// The same, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<Cow<'a, str>>,
+    /// The user agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Cow<'a, str>>,
+    /// The host that was asked; empty where the event has none.
+    pub hostname: Cow<'a, str>,
+    /// Id of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Cow<'a, str>>,
+    /// Login name, else e-mail address, else name of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<Cow<'a, str>>,
+    /// The connection's strategy; empty where the event has none.
+    pub strategy: Cow<'a, str>,
+    /// `database`, `social`, `enterprise`, `passwordless`, or empty.
+    pub strategy_type: &'static str,
+    /// Id of the organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<Cow<'a, str>>,
+    /// Name of the organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_name: Option<Cow<'a, str>>,
+    /// The same as the envelope's.
+    pub log_id: Cow<'a, str>,
+    /// The tenant.
+    pub tenant_name: Cow<'a, str>,
+    /// Name of the deployment.
+    pub environment_name: Cow<'a, str>,
+    /// Whether the user agent is a phone's; absent without a user agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_mobile: Option<bool>,
+    /// TLS fingerprints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityInfo<'a>>,
+    /// Where the address is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_info: Option<LocationInfo<'a>>,
+    /// The rest.
+    pub details: LogDetails<'a>,
+}
+
+/// TLS fingerprints.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SecurityInfo<'a> {
+    /// JA3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ja3: Option<Cow<'a, str>>,
+    /// JA4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ja4: Option<Cow<'a, str>>,
+}
+
+/// Where the address is: from the City database, else from the event.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct LocationInfo<'a> {
+    /// ISO 3166-1 alpha-2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country_code: Option<Cow<'a, str>>,
+    /// ISO 3166-1 alpha-3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country_code3: Option<Cow<'a, str>>,
+    /// Country in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country_name: Option<Cow<'a, str>>,
+    /// City in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city_name: Option<Cow<'a, str>>,
+    /// Degrees north.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longitude: Option<f64>,
+    /// IANA time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<Cow<'a, str>>,
+    /// Continent code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continent_code: Option<Cow<'a, str>>,
+    /// ISO 3166-2 subdivision without the country.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subdivision_code: Option<Cow<'a, str>>,
+    /// Subdivision in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subdivision_name: Option<Cow<'a, str>>,
+}
+
+/// The rest of a record.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LogDetails<'a> {
+    /// The `id` of the login event, as the verdict names it.
+    pub event_id: Cow<'a, str>,
+    /// Id of the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Cow<'a, str>>,
+    /// Id of the transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<Cow<'a, str>>,
+    /// When the login began, in milliseconds since the epoch.
+    #[serde(rename = "initiatedAt")]
+    pub initiated_at: i64,
+    /// When it ended, in milliseconds since the epoch; absent while a challenge is open.
+    #[serde(rename = "completedAt", skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<i64>,
+    /// Time between both in milliseconds.
+    #[serde(rename = "elapsedTime", skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<i64>,
+    /// The factors used so far.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<PromptInfo<'a>>,
+    /// Counters of the auth server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<StatsInfo>,
+    /// Why the login failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorDetails<'a>>,
+    /// `request.ip`, where it is not an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid_ip: Option<Cow<'a, str>>,
+    /// The autonomous system of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autonomous_system: Option<AutonomousSystem<'a>>,
+    /// In records of type `mfar`: the combined confidence, where the reference has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<crate::Confidence>,
+    /// In records of type `mfar`: the assessment's version, where the reference has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'static str>,
+    /// What the assessors said of the attempt.
+    #[serde(rename = "riskAssessment", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RiskAssessment>")]
+    pub risk_assessment: Option<&'a RiskAssessment>,
+    /// What was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+}
+
+/// The autonomous system of an address.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct AutonomousSystem<'a> {
+    /// Its number.
+    pub number: u32,
+    /// Its organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Cow<'a, str>>,
+}
+
+/// A factor used.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PromptInfo<'a> {
+    /// For instance `pwd` or `mfa`.
+    pub name: Cow<'a, str>,
+    /// When, in milliseconds since the epoch.
+    #[serde(rename = "completedAt", skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<i64>,
+    /// Id of the session; empty where the event has none.
+    pub session_id: Cow<'a, str>,
+    /// The reference's schema wants it; login events do not tell of captchas.
+    #[serde(rename = "requiredCaptcha")]
+    pub required_captcha: bool,
+}
+
+/// Counters of the auth server.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct StatsInfo {
+    /// The user's logins, this one counted.
+    #[serde(rename = "loginsCount")]
+    pub logins_count: i64,
+}
+
+/// Why a login failed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ErrorDetails<'a> {
+    /// In words.
+    pub message: Cow<'a, str>,
+    /// As a code.
+    #[serde(rename = "oauthError")]
+    pub oauth_error: Cow<'a, str>,
+}
+
+/// What a record tells beyond the event itself.
+#[derive(Debug, Clone, Copy)]
+pub struct LogContext<'a> {
+    /// Which kind of record.
+    pub kind: LogType,
+    /// Name of the deployment.
+    pub environment_name: &'a str,
+    /// The login's address: the event's own, else that of the attempt that it completes.
+    pub ip: Option<IpAddr>,
+    /// What is known about that address.
+    pub address: Option<&'a AddressFacts>,
+    /// What the event's user agent says.
+    pub agent: Option<&'a AgentFacts>,
+    /// The attempt's assessment and decision.
+    pub assessed: Option<(&'a RiskAssessment, Decision)>,
+    /// When the attempt was, where this event completes one.
+    pub attempted_at: Option<Timestamp>,
+}
+
+impl<'a> LogRecord<'a> {
+    /// The record of an event.
+    #[must_use]
+    pub fn new(event: &'a LoginEvent<'_>, log_id: &'a str, context: LogContext<'a>) -> Self {
+        let sections = &event.sections;
+        let failed = event.outcome != Outcome::Success;
+        let message = get(&sections.error.message);
+        let strategy = get(&sections.connection.strategy).unwrap_or_default();
+        let ip = context.ip.map(|ip| Cow::Owned(ip.to_string()));
+        let user_agent = event.user_agent().map(cut);
+        let security =
+            SecurityInfo { ja3: get(&sections.security_context.ja3), ja4: get(&sections.security_context.ja4) };
+        let description = match &message {
+            Some(message) if failed => message.clone(),
+            _ => context.kind.description().into(),
+        };
+        LogRecord {
+            log_id: log_id.into(),
+            data: LogData {
+                date: event.time,
+                kind: context.kind,
+                connection: get(&sections.connection.name),
+                connection_id: get(&sections.connection.id),
+                client_id: get(&sections.client.client_id),
+                client_name: get(&sections.client.name).unwrap_or_default(),
+                ip: ip.clone().unwrap_or(Cow::Borrowed(UNSPECIFIED_IP)),
+                client_ip: ip,
+                is_mobile: context.agent.filter(|_| user_agent.is_some()).map(|agent| agent.is_mobile),
+                user_agent,
+                hostname: get(&sections.request.hostname).unwrap_or_default(),
+                user_id: event.user_id.as_deref().map(cut),
+                user_name: [&sections.user.username, &sections.user.email, &sections.user.name]
+                    .into_iter()
+                    .find_map(get),
+                strategy_type: strategy_type(&strategy),
+                strategy,
+                organization_id: get(&sections.organization.id),
+                organization_name: get(&sections.organization.name),
+                log_id: log_id.into(),
+                tenant_name: cut(&event.tenant_id),
+                environment_name: context.environment_name.into(),
+                security_context: (security.ja3.is_some() || security.ja4.is_some()).then_some(security),
+                location_info: location(event, context.address),
+                details: details(event, context, failed, message),
+                description,
+            },
+        }
+    }
+}
+
+fn details<'a>(
+    event: &'a LoginEvent<'_>,
+    context: LogContext<'a>,
+    failed: bool,
+    message: Option<Cow<'a, str>>,
+) -> LogDetails<'a> {
+    let sections = &event.sections;
+    let session_id = get(&sections.session.id);
+    let methods = sections.authentication.methods.given().map_or(&[][..], Vec::as_slice);
+    let prompts: Vec<_> = methods
+        .iter()
+        .take(MAX_PROMPTS)
+        .map(|method| PromptInfo {
+            name: get(&method.name).unwrap_or_default(),
+            completed_at: method.timestamp.given().and_then(|when| when.timestamp()).map(|t| t.0),
+            session_id: session_id.clone().unwrap_or_default(),
+            required_captcha: false,
+        })
+        .collect();
+    let time = event.time.0;
+    // An attempt's own beginning is when its first factor was used, where the event tells.
+    let first_factor = prompts.iter().filter_map(|prompt| prompt.completed_at).min();
+    let initiated_at = context.attempted_at.map_or_else(|| first_factor.unwrap_or(time).min(time), |t| t.0);
+    let completed_at = (context.kind != LogType::MfaRequired).then_some(time);
+    let mfa_required = context.assessed.filter(|_| context.kind == LogType::MfaRequired);
+    let network = context.address.and_then(|facts| facts.network.as_ref());
+    LogDetails {
+        event_id: cut(&event.id),
+        session_id,
+        transaction_id: get(&sections.transaction.id),
+        initiated_at,
+        completed_at,
+        elapsed_ms: completed_at.map(|at| (at - initiated_at).max(0)),
+        prompts,
+        stats: event.logins_count().map(|logins_count| StatsInfo { logins_count }),
+        error: failed.then(|| ErrorDetails {
+            message: message.unwrap_or_else(|| context.kind.description().into()),
+            oauth_error: get(&sections.error.code).unwrap_or_else(|| event.outcome.as_str().into()),
+        }),
+        invalid_ip: event.ip_text().filter(|_| event.address.is_none()).map(cut),
+        autonomous_system: network.map(|network| AutonomousSystem {
+            number: network.number,
+            organization: network.organization.as_deref().map(cut),
+        }),
+        confidence: mfa_required.map(|(risk, _)| risk.confidence),
+        version: mfa_required.map(|_| RiskAssessment::VERSION),
+        risk_assessment: context.assessed.map(|(risk, _)| risk),
+        decision: context.assessed.map(|(_, decision)| decision),
+    }
+}
+
+fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) -> Option<LocationInfo<'a>> {
+    if let Some(geo) = address.and_then(|facts| facts.geo.as_ref().ok()).and_then(Option::as_ref) {
+        let borrow = |text: &'a Option<std::sync::Arc<str>>| text.as_deref().map(cut);
+        return Some(LocationInfo {
+            country_code: borrow(&geo.country),
+            country_code3: None,
+            country_name: borrow(&geo.country_name),
+            city_name: borrow(&geo.city),
+            latitude: geo.latitude,
+            longitude: geo.longitude,
+            time_zone: borrow(&geo.time_zone),
+            continent_code: borrow(&geo.continent_code),
+            subdivision_code: borrow(&geo.subdivision_code),
+            subdivision_name: borrow(&geo.subdivision_name),
+        });
+    }
+    let wire = event.sections.request.geoip.given()?;
+    let geo = event.geo();
+    Some(LocationInfo {
+        country_code: geo.country.map(Cow::Borrowed),
+        country_code3: get(&wire.country_code3),
+        country_name: get(&wire.country_name),
+        city_name: geo.city.map(Cow::Borrowed),
+        latitude: geo.latitude,
+        longitude: geo.longitude,
+        time_zone: get(&wire.time_zone),
+        continent_code: get(&wire.continent_code),
+        subdivision_code: get(&wire.subdivision_code),
+        subdivision_name: get(&wire.subdivision_name),
+    })
+}
+
+fn get<'a>(field: &'a Field<Text<'_>>) -> Option<Cow<'a, str>> {
+    text(field).map(cut)
+}
+
+/// Cuts a text at [`MAX_TEXT_BYTES`], between characters.
+fn cut(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(&text[..text.floor_char_boundary(MAX_TEXT_BYTES)])
+}
+
+/// The kind of a connection's strategy, by the names that the reference uses.
+fn strategy_type(strategy: &str) -> &'static str {
+    match strategy {
+        "auth0" | "auth0-adldap" | "database" => "database",
+        "sms" | "email" | "passwordless" => "passwordless",
+        "ad" | "adfs" | "custom-saml" | "google-apps" | "ip" | "oidc" | "office365" | "okta" | "oktawic"
+        | "pingfederate" | "samlp" | "sharepoint" | "waad" => "enterprise",
+        "amazon" | "apple" | "baidu" | "bitbucket" | "dropbox" | "evernote" | "facebook" | "github"
+        | "google-oauth2" | "instagram" | "line" | "linkedin" | "oauth1" | "oauth2" | "paypal" | "salesforce"
+        | "shopify" | "twitter" | "vkontakte" | "weibo" | "windowslive" | "wordpress" | "yahoo" | "yandex" => "social",
+        _ => "",
+    }
+}

@@ -1,0 +1,66 @@
+//! What is remembered about one user of one tenant: devices, places, the mark of having logged in,
+//! recent answers, attempts that wait for their completion.
+//!
+//! A [`Profile`] is a plain value; a stored one is a compact record of bytes ([`packed`]), because
+//! there are millions of them. Everything in it is bounded. Cookies and user agents are kept as keyed
+//! hashes only. This crate must not know how anything is scored, nor Kafka, clocks or files: time is
+//! the event's.
+
+#![forbid(unsafe_code)]
+
+pub mod answers;
+pub mod devices;
+pub mod fingerprint;
+pub mod geometry;
+pub mod packed;
+pub mod places;
+pub mod waiting;
+
+use model::Timestamp;
+use model::time::DAY_MS;
+
+pub use answers::{Answers, RecentAnswer, StoredAssessment};
+pub use devices::{Device, Devices};
+pub use fingerprint::{AgentPrint, Fingerprints, HashKey};
+pub use geometry::{Point, Spot};
+pub use places::{LastPlace, Places, StoredPlace};
+pub use waiting::{Waiting, WaitingAttempt};
+
+/// Everything that is remembered about a user.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    /// When the last learned login was; its presence is the mark of having logged in before.
+    pub mark: Option<Timestamp>,
+    /// Remembered devices.
+    pub devices: Devices,
+    /// The last place and the stored places.
+    pub places: Places,
+    /// The last answers given.
+    pub answers: Answers,
+    /// Attempts whose completion is still to come.
+    pub waiting: Waiting,
+}
+
+impl Profile {
+    /// Forgets everything when the last learned login is `days` or more before `now`. Answers whether
+    /// it did.
+    pub fn forget_if_old(&mut self, now: Timestamp, days: u32) -> bool {
+        let limit_ms = i64::from(days) * DAY_MS;
+        let old = self.mark.is_some_and(|mark| now.0 - mark.0 >= limit_ms);
+        if old {
+            *self = Self::default();
+        }
+        old
+    }
+
+    /// Renews the mark: the later of both logins counts.
+    pub fn renew_mark(&mut self, time: Timestamp) {
+        self.mark = Some(self.mark.map_or(time, |mark| mark.max(time)));
+    }
+
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,158 @@
+//! The librdkafka configuration of every kind of client, in one place.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::config::{Connection, StreamConfig};
+
+/// The largest record that a client here sends: a source record of 16 MiB with its headers, on its way to
+/// the dead-letter topic.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 17 << 20;
+
+/// How often librdkafka reports the ends of the partitions.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A name that no other client of the group has, in this process or another.
+fn unique_client_id(connection: &Connection, role: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (prefix, process) = (&connection.client_id, std::process::id());
+    format!("{prefix}-{role}-{process}-{:x}-{number}", since_1970.as_micros())
+}
+
+fn base(connection: &Connection, role: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set_log_level(RDKafkaLogLevel::Info)
+        .set("bootstrap.servers", &connection.brokers)
+        .set("client.id", unique_client_id(connection, role))
+        // A broker that comes back is used within a second or so (default: up to 10 s).
+        .set("reconnect.backoff.max.ms", "1000")
+        // Brokers close idle connections; that is not worth a line in the log.
+        .set("log.connection.close", "false")
+        // For producers the default is true.
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+/// The caller's properties come last; the ones that must not be changed were refused by the check.
+fn with_properties(mut config: ClientConfig, connection: &Connection) -> ClientConfig {
+    for (key, value) in &connection.properties {
+        config.set(key, value);
+    }
+    config
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+fn set_consumer_latency(config: &mut ClientConfig) {
+    config
+        // Without this a full local queue stalls a partition for a second.
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "10")
+        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.message.max.bytes", "1048576");
+}
+
+/// The consumer of a worker.
+pub(crate) fn group_member(settings: &StreamConfig, worker: usize) -> ClientConfig {
+    let session = settings.session_timeout;
+    let mut config = base(&settings.connection, &format!("worker{worker}"));
+    set_consumer_latency(&mut config);
+    config
+        .set("group.id", &settings.group_id)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", millis(session))
+        .set("heartbeat.interval.ms", millis(session / 5))
+        .set("max.poll.interval.ms", millis(session.max(Duration::from_secs(60))))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "false")
+        // New partitions are noticed within a minute (default: five).
+        .set("topic.metadata.refresh.interval.ms", "60000")
+        .set("statistics.interval.ms", millis(STATISTICS_INTERVAL));
+    with_properties(config, &settings.connection)
+}
+
+/// The producer of a worker: idempotent, ordered, partitioned as the Java client does.
+pub(crate) fn outputs_producer(settings: &StreamConfig, worker: usize) -> ClientConfig {
+    let mut config = base(&settings.connection, &format!("outputs{worker}"));
+    // The worker pauses at its own limits. librdkafka's are twice as wide, so that they are met only in
+    // passing; the outbox copes with that too.
+    let queue_records = settings.max_in_flight_records * 2;
+    let queue_kbytes = (settings.max_in_flight_bytes * 2 + MAX_MESSAGE_BYTES) / 1024;
+    set_producer(&mut config, settings.delivery_timeout);
+    config
+        .set("queue.buffering.max.messages", queue_records.to_string())
+        .set("queue.buffering.max.kbytes", queue_kbytes.to_string());
+    with_properties(config, &settings.connection)
+}
+
+fn set_producer(config: &mut ClientConfig, delivery_timeout: Duration) {
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "0")
+        .set("compression.codec", "lz4")
+        // A topic refuses a batch, not a record, that is larger than its max.message.bytes. Small batches
+        // keep records that would fit from being refused together; a larger record travels alone.
+        .set("batch.size", "262144")
+        .set("message.timeout.ms", millis(delivery_timeout))
+        .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string());
+}
+
+/// A producer for tools and tests.
+pub(crate) fn feeder(connection: &Connection) -> ClientConfig {
+    let mut config = base(connection, "feeder");
+    set_producer(&mut config, Duration::from_secs(120));
+    // Tools want throughput.
+    config.set("linger.ms", "1");
+    with_properties(config, connection)
+}
+
+/// A consumer that reads given partitions and is no member of any group. librdkafka wants a group name
+/// all the same.
+pub(crate) fn tail(connection: &Connection, isolation: &str) -> ClientConfig {
+    let mut config = base(connection, "tail");
+    set_consumer_latency(&mut config);
+    config
+        .set("group.id", unique_client_id(connection, "tail"))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", isolation);
+    with_properties(config, connection)
+}
+
+/// A client for administrative requests.
+pub(crate) fn admin(connection: &Connection) -> ClientConfig {
+    with_properties(base(connection, "admin"), connection)
+}
+
+/// Passes a line of librdkafka's log on. Its errors are lost connections and the like, which it deals
+/// with itself: warnings here.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        // A property of the consumer given to a producer, or the other way round: meant for the other.
+        _ if facility == "CONFWARN" => tracing::debug!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(facility, "librdkafka: {message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::warn!(facility, "librdkafka: {message}");
+        }
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
+    }
+}

@@ -1,0 +1,203 @@
+//! Reading a whole topic without being a member of any group, for tools, tests and benches.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::client;
+use crate::config::Connection;
+use crate::error::Error;
+use crate::headers::{self, OwnedHeader};
+
+/// How long to wait for the brokers before reading starts.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where to start reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the oldest record of each partition.
+    Beginning,
+    /// After the newest record of each partition, at the time of the call.
+    End,
+}
+
+/// Whether records of transactions that are open or were aborted are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// They are not.
+    Committed,
+    /// They are.
+    Uncommitted,
+}
+
+/// A record that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub payload: Option<Vec<u8>>,
+    /// The first 64 of its headers; empty when a name is not UTF-8.
+    pub headers: Vec<OwnedHeader>,
+}
+
+impl Record {
+    /// The value of the first header with this name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
+        std::str::from_utf8(value.as_deref()?).ok()
+    }
+}
+
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("tail: {error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// Reads all partitions of a topic.
+pub struct Tail {
+    consumer: BaseConsumer<Quiet>,
+    topic: String,
+    partitions: i32,
+}
+
+impl Tail {
+    /// Starts reading. Partitions that are added later are not read.
+    ///
+    /// # Errors
+    /// When the settings are wrong, the brokers do not answer within ten seconds, or the topic is missing.
+    pub fn new(connection: &Connection, topic: &str, from: From, isolation: Isolation) -> Result<Tail, Error> {
+        let problems = connection.check();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        let isolation = match isolation {
+            Isolation::Committed => "read_committed",
+            Isolation::Uncommitted => "read_uncommitted",
+        };
+        let config = client::tail(connection, isolation);
+        let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
+            .map_err(|error| Error::Client { client: "consumer", reason: error.to_string() })?;
+        let metadata = consumer.fetch_metadata(Some(topic), START_TIMEOUT).map_err(|error| Error::Unreachable {
+            brokers: connection.brokers.clone(),
+            waited: START_TIMEOUT,
+            reason: error.to_string(),
+        })?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partitions = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
+        if partitions == 0 {
+            return Err(Error::MissingTopics { brokers: connection.brokers.clone(), topics: vec![topic.to_owned()] });
+        }
+        let mut tail =
+            Tail { consumer, topic: topic.to_owned(), partitions: i32::try_from(partitions).unwrap_or(i32::MAX) };
+        tail.assign(from)?;
+        Ok(tail)
+    }
+
+    fn assign(&mut self, from: From) -> Result<(), Error> {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            let offset = match from {
+                From::Beginning => Offset::Beginning,
+                // Asked for here and not left to the first fetch, so that what is written after this call
+                // is read.
+                From::End => Offset::Offset(self.watermarks(partition)?.1),
+            };
+            list.add_partition_offset(&self.topic, partition, offset).map_err(|error| self.error(&error))?;
+        }
+        self.consumer.assign(&list).map_err(|error| self.error(&error))
+    }
+
+    fn watermarks(&self, partition: i32) -> Result<(i64, i64), Error> {
+        self.consumer.fetch_watermarks(&self.topic, partition, START_TIMEOUT).map_err(|error| self.error(&error))
+    }
+
+    /// How many partitions are read.
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// The next record; `None` when none came within `timeout`. Lost connections are mended meanwhile.
+    ///
+    /// # Errors
+    /// When reading cannot go on.
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<Record>, Error> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
+                Some(Ok(message)) => return Ok(Some(owned(&message))),
+                Some(Err(error)) if !is_passing(&error) => return Err(self.error(&error)),
+                // A callback was served, or a broker is gone for now.
+                Some(Err(_)) | None if Instant::now() < deadline => {}
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads up to `count` records, fewer when they do not come within `timeout`.
+    ///
+    /// # Errors
+    /// When reading cannot go on.
+    pub fn take(&mut self, count: usize, timeout: Duration) -> Result<Vec<Record>, Error> {
+        let deadline = Instant::now() + timeout;
+        let mut records = Vec::new();
+        while records.len() < count {
+            match self.next(deadline.saturating_duration_since(Instant::now()))? {
+                Some(record) => records.push(record),
+                None => break,
+            }
+        }
+        Ok(records)
+    }
+
+    fn error(&self, error: &KafkaError) -> Error {
+        Error::Read { topic: self.topic.clone(), reason: error.to_string() }
+    }
+}
+
+fn is_passing(error: &KafkaError) -> bool {
+    if let KafkaError::MessageConsumptionFatal(_) = error {
+        return false;
+    }
+    !matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::UnknownTopic
+                | Code::TopicAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+        )
+    )
+}
+
+fn owned(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers: message.headers().and_then(|all| headers::all(all).ok()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,273 @@
+//! Start-up, errors and back-pressure, against librdkafka's mock cluster.
+
+use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::{MockCluster, MockCoordinator};
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, bindings};
+use stream::embedded::Embedded;
+use stream::feed::FeedRecord;
+use stream::{Error, WorkerState};
+
+use crate::support::{Case, PATIENCE, check_echoes, read_echoes, stop_cleanly, text, wait_until};
+
+/// An embedded broker with the topics of a case.
+fn embedded(name: &str, partitions: i32) -> (Embedded, Case) {
+    // The names do not depend on the address.
+    let mut case = Case::new("127.0.0.1:1", name);
+    let topics = &case.config.topics;
+    let topics = [
+        (topics.events.as_str(), partitions),
+        (topics.verdicts.as_str(), partitions),
+        (topics.logs.as_str(), partitions),
+        (topics.dead.as_str(), 1),
+    ];
+    let broker = Embedded::start(&topics).unwrap();
+    case.config.connection.brokers = broker.bootstrap_servers();
+    (broker, case)
+}
+
+fn start_error(case: &Case) -> Error {
+    stream::start(case.config.clone(), &case.registry, |_| panic!("no handler is needed")).unwrap_err()
+}
+
+#[test]
+fn every_missing_topic_is_named() {
+    let broker = Embedded::start(&[("in", 1), ("unrelated", 1)]).unwrap();
+    let mut case = Case::new(&broker.bootstrap_servers(), "missing");
+    case.config.topics.events = "in".to_owned();
+    let error = start_error(&case);
+    let topics = &case.config.topics;
+    let Error::MissingTopics { topics: missing, .. } = &error else { panic!("{error}") };
+    assert_eq!(*missing, [topics.verdicts.as_str(), topics.logs.as_str(), topics.dead.as_str()]);
+    assert!(error.to_string().contains("credence topics create"), "{error}");
+    // Asking again does not find them either: the first question created nothing.
+    let mut again = case.again();
+    again.config.topics.events = "unrelated".to_owned();
+    assert!(matches!(start_error(&again), Error::MissingTopics { topics, .. } if topics.len() == 3));
+}
+
+#[test]
+fn brokers_that_do_not_answer_are_an_error_in_time() {
+    let mut case = Case::new("127.0.0.1:1", "unreachable");
+    case.config.start_timeout = Duration::from_secs(1);
+    let started = Instant::now();
+    let error = start_error(&case);
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn settings_are_checked_before_connecting() {
+    let mut case = Case::new("127.0.0.1:1", "settings");
+    case.config.connection.properties.insert("acks".to_owned(), "0".to_owned());
+    case.config.workers = 65;
+    let error = start_error(&case);
+    assert!(matches!(&error, Error::Config(problems) if problems.len() == 2), "{error}");
+}
+
+#[test]
+fn a_registry_serves_one_stream() {
+    let (_broker, case) = embedded("registry", 1);
+    let running = case.start();
+    assert!(matches!(start_error(&case), Error::Metrics(_)));
+    stop_cleanly(running);
+}
+
+#[test]
+fn echoes_with_metrics_and_health() {
+    let (_broker, case) = embedded("echo", 3);
+    let running = case.start();
+    let health = running.health();
+    assert!(!health.is_ready());
+    assert!(health.is_live(PATIENCE));
+    let feeder = case.feeder();
+    case.feed(&feeder, 0, 500, 20);
+    let null = FeedRecord {
+        topic: &case.config.topics.events,
+        key: Some(b"nobody"),
+        headers: &[("Content-Type", b"application/json"), ("trace", b"1")],
+        timestamp_ms: Some(1_700_000_000_000),
+        ..FeedRecord::default()
+    };
+    feeder.send(null).unwrap();
+    let dead = FeedRecord { payload: Some(b"dead\xff\x00\x01"), key: None, headers: &[], ..null };
+    feeder.send(dead).unwrap();
+    // On a partition that its key does not name.
+    let right = stream::partition_for(b"key-0", 3).unwrap();
+    let astray = FeedRecord {
+        key: Some(b"key-0"),
+        payload: Some(b"key-0:500"),
+        partition: Some((right + 1) % 3),
+        headers: &[],
+        timestamp_ms: None,
+        ..null
+    };
+    feeder.send(astray).unwrap();
+    feeder.flush(PATIENCE).unwrap();
+
+    let verdicts = case.read(&case.config.topics.verdicts, 501);
+    assert_eq!(verdicts.len(), 501);
+    assert!(health.is_ready());
+    let logs = case.read(&case.config.topics.logs, 501);
+    assert_eq!(check_echoes(&logs[..]).distinct, 501);
+
+    let mut letters = case.read(&case.config.topics.dead, 2);
+    assert_eq!(letters.len(), 2);
+    letters.sort_by_key(|letter| letter.payload.clone());
+    let [null, dead] = &letters[..] else { panic!() };
+    assert_eq!((null.payload.as_deref(), null.key.as_deref()), (None, Some(&b"nobody"[..])));
+    assert_eq!((dead.payload.as_deref(), dead.key.as_deref()), (Some(&b"dead\xff\x00\x01"[..]), None));
+    assert_eq!(null.header("trace"), Some("1"));
+    assert_eq!(null.header("credence-reason"), Some("empty"));
+    assert_eq!(null.header("credence-detail"), Some("no payload"));
+    assert_eq!(null.header("credence-source-topic"), Some(case.config.topics.events.as_str()));
+    let partition = stream::partition_for(b"nobody", 3).unwrap().to_string();
+    assert_eq!(null.header("credence-source-partition"), Some(partition.as_str()));
+    assert!(null.header("credence-source-offset").is_some());
+    assert_eq!(null.header("credence-source-timestamp"), Some("1700000000000"));
+    assert_eq!(dead.header("credence-reason"), Some("asked"));
+
+    for (name, label, value) in [
+        ("credence_records_consumed_total", "", 503.0),
+        ("credence_records_produced_total", "verdict", 501.0),
+        ("credence_records_produced_total", "log", 501.0),
+        ("credence_records_produced_total", "dead", 2.0),
+        ("credence_dead_letters_total", "empty", 1.0),
+        ("credence_dead_letters_total", "asked", 1.0),
+        ("credence_misrouted_records_total", "", 1.0),
+        ("credence_event_to_verdict_seconds", "", 501.0),
+        ("credence_append_to_verdict_seconds", "", 501.0),
+        ("credence_commit_failures_total", "", 0.0),
+        ("credence_paused", "", 0.0),
+    ] {
+        // Acknowledgements come a moment after the records can be read.
+        wait_until(&format!("{name}{{{label}}} is {value}"), || case.metric_with(name, label) == value);
+    }
+    wait_until("everything is acknowledged", || case.metric("credence_in_flight_outputs") == 0.0);
+    wait_until("the lag is gone", || case.metric("credence_lag_records") == 0.0);
+    assert_eq!(case.metric("credence_assigned_partitions"), 3.0);
+    wait_until("it is committed", || case.metric("credence_commits_total") > 0.0);
+    assert!(case.metric("credence_last_verdict_timestamp_seconds") > 1.6e9);
+    assert!(case.metric("credence_last_poll_timestamp_seconds") > 1.6e9);
+
+    let summary = stop_cleanly(running);
+    assert_eq!(summary.handled(), 503);
+    assert_eq!(case.committed(3).values().sum::<i64>(), 503);
+    assert!(!health.is_ready());
+    assert_eq!(health.workers()[0].state, WorkerState::Stopped);
+    let seen = case.seen.lock().unwrap();
+    assert_eq!((seen.assigned.len(), seen.revoked.len(), seen.strays.len()), (3, 3, 0));
+    assert!(seen.content_types.contains(&Some("application/json".to_owned())));
+    assert!(seen.between_batches > 0);
+}
+
+/// Produces a record with a header of any name. rdkafka takes only text, so this goes past it.
+fn produce_with_header(case: &Case, name: &CStr, payload: &[u8]) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &case.config.connection.brokers);
+    let producer: BaseProducer = config.create().unwrap();
+    let topic = CString::new(case.config.topics.events.as_str()).unwrap();
+    // SAFETY: every tag is followed by arguments of the types that rd_kafka_producev documents for it; they
+    // live through the call, and the payload is copied.
+    let error = unsafe {
+        bindings::rd_kafka_producev(
+            producer.client().native_ptr(),
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC,
+            topic.as_ptr(),
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
+            bindings::RD_KAFKA_MSG_F_COPY,
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY,
+            c"key-0".as_ptr(),
+            5_usize,
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
+            payload.as_ptr(),
+            payload.len(),
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADER,
+            name.as_ptr(),
+            c"x".as_ptr(),
+            1_isize,
+            bindings::rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
+        )
+    };
+    assert_eq!(error, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    producer.flush(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_header_name_that_is_not_text_is_survived() {
+    let (_broker, case) = embedded("header", 1);
+    let running = case.start();
+    for payload in [&b"key-0:1"[..], b"dead"] {
+        produce_with_header(&case, c"bad\xff\xfe", payload);
+    }
+    let verdicts = case.read(&case.config.topics.verdicts, 1);
+    assert_eq!(text(verdicts[0].payload.as_deref()), "key-0:1");
+    assert_eq!(case.read(&case.config.topics.dead, 1).len(), 1);
+    assert_eq!(case.metric("credence_unreadable_headers_total"), 2.0);
+    stop_cleanly(running);
+}
+
+#[test]
+fn a_worker_without_partitions_is_ready_too() {
+    let (_broker, mut case) = embedded("idle", 1);
+    case.config.workers = 2;
+    let running = case.start_ready();
+    let states: Vec<WorkerState> = running.health().workers().into_iter().map(|status| status.state).collect();
+    assert!(states.contains(&WorkerState::Assigned(0)), "{states:?}");
+    assert!(states.contains(&WorkerState::Assigned(1)), "{states:?}");
+    assert_eq!(stop_cleanly(running).workers.len(), 2);
+}
+
+#[test]
+fn a_broker_that_takes_no_outputs_only_pauses_reading() {
+    let cluster = MockCluster::new(2).unwrap();
+    let mut case = Case::new(&cluster.bootstrap_servers(), "pressure");
+    case.config.max_in_flight_records = 100;
+    let topics = case.config.topics.clone();
+    // Broker 1 has the input and the group, broker 2 the outputs.
+    for (topic, broker) in [(&topics.events, 1), (&topics.verdicts, 2), (&topics.logs, 2), (&topics.dead, 2)] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+        cluster.partition_leader(topic, 0, Some(broker)).unwrap();
+    }
+    cluster.coordinator(MockCoordinator::Group(case.config.group_id.clone()), 1).unwrap();
+    let running = case.start();
+    let feeder = case.feeder();
+    case.feed(&feeder, 0, 10, 3);
+    assert_eq!(check_echoes(&read_echoes(&case, &topics.logs, 10)).distinct, 10);
+    wait_until("the first records are committed", || case.committed(1)[&0] == 10);
+
+    cluster.broker_down(2).unwrap();
+    case.feed(&feeder, 10, 5_000, 3);
+    feeder.flush(PATIENCE).unwrap();
+    wait_until("reading is paused", || case.metric("credence_paused") == 1.0);
+    let in_flight = case.metric("credence_in_flight_outputs");
+    assert!((100.0..=101.0).contains(&in_flight), "{in_flight}");
+    wait_until("the lag shows", || case.metric("credence_lag_records") > 4_000.0);
+    assert!(case.metric("credence_lag_seconds") > 0.0);
+    let health = running.health();
+    assert!(health.is_ready() && health.is_live(Duration::from_secs(5)), "{health:?}");
+    assert_eq!(case.committed(1)[&0], 10);
+
+    cluster.broker_up(2).unwrap();
+    let logs = read_echoes(&case, &topics.logs, 5_010);
+    assert_eq!((check_echoes(&logs).distinct, check_echoes(&logs).duplicates), (5_010, 0));
+    wait_until("reading goes on", || case.metric("credence_paused") == 0.0);
+    wait_until("everything is committed", || case.committed(1)[&0] == 5_010);
+    stop_cleanly(running);
+}
+
+#[test]
+fn stopping_without_brokers_ends_in_time() {
+    let (broker, mut case) = embedded("gone", 1);
+    case.config.shutdown_deadline = Duration::from_secs(3);
+    let running = case.start_ready();
+    drop(broker);
+    let started = Instant::now();
+    let summary = running.stop();
+    println!("{:?}: {summary:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}: {summary:?}", started.elapsed());
+}
