@@ -51,6 +51,10 @@ pub struct Attempt {
 /// Scores an attempt.
 #[must_use]
 pub fn assess(attempt: &Attempt, profile: &Profile, settings: &Settings) -> StoredAssessment {
+    // Who has not logged in for so long starts anew. A login at a wrong time in the future only sees it so:
+    // nothing is forgotten until a login is learnt.
+    let blank = Profile::default();
+    let profile = if profile.is_forgotten_at(attempt.time, settings.profile_days) { &blank } else { profile };
     let first_login = profile.mark.is_none() && attempt.logins_count.is_none_or(|count| count < 2);
     let (device, cookie_known) = new_device::assess(&attempt.shown, attempt.time, profile, first_login);
     let travel = impossible_travel::assess(attempt, profile, first_login, settings);

@@ -9,7 +9,7 @@ pub(crate) fn assess(shown: &Shown, time: Timestamp, profile: &Profile, first_lo
     if first_login {
         return (Answer::DeviceInitialLogin, false);
     }
-    if shown.cookie.is_none() && shown.agent.is_none() {
+    if shown.is_nothing() {
         return (Answer::UnknownDevice, false);
     }
     if profile.devices.unexpired(time).next().is_none() {

@@ -187,10 +187,6 @@ impl Partition {
         let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
         let key = fingerprints.user(&event.tenant_id, user);
         let mut profile = self.store.get(key);
-        // A wrong clock must not make the system forget: then the profile is only seen as forgotten.
-        let forgotten = profile.forget_if_old(time, settings.profile_days);
-        let keep = !(ahead && forgotten);
-
         let id = fingerprints.event_id(&event.id);
         let evidence = fingerprints.evidence(event.address, event.user_agent(), event.cookie());
         if let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms) {
@@ -232,7 +228,6 @@ impl Partition {
             profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
         } else if !ahead {
             let trusted = assessment.confidence == Confidence::High
-                || profile.mark.is_none()
                 || settings.learning == Learning::OnAttempt;
             let extent = if trusted { Extent::Everything } else { Extent::Refresh };
             teach(&mut profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
@@ -240,9 +235,7 @@ impl Partition {
         let answered = self.answered(&assessment, false);
         let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
         profile.answers.remember(recent, settings.dedup_max);
-        if keep {
-            self.store.put(key, &profile);
-        }
+        self.store.put(key, &profile);
 
         let log = (passes || context.log_challenges).then(|| LogPlan {
             kind: if passes { LogType::Success } else { LogType::MfaRequired },

@@ -6,7 +6,7 @@ use model::time::DAY_MS;
 use profile::devices::Shown;
 use profile::{Profile, Spot};
 
-/// How much a login teaches.
+/// How much a login teaches, unless it is the first: that teaches everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Everything: its device and place are the user's.
@@ -26,7 +26,12 @@ pub(crate) struct Lesson<'a> {
 }
 
 pub(crate) fn teach(profile: &mut Profile, lesson: &Lesson<'_>, settings: &Settings) {
-    let Lesson { time, shown, spot, extent } = *lesson;
+    let Lesson { time, shown, spot, mut extent } = *lesson;
+    if profile.is_forgotten_at(time, settings.profile_days) {
+        profile.forget_history();
+        // A first login, or a system that has just been put in: there is nothing to compare with.
+        extent = Extent::Everything;
+    }
     let expiry = Timestamp(time.0 + i64::from(settings.remember_for_days) * DAY_MS);
     match extent {
         Extent::Everything => profile.devices.learn(shown, time, expiry, settings.device_max),

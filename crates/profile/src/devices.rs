@@ -28,6 +28,14 @@ pub struct Shown {
     pub agent: Option<AgentPrint>,
 }
 
+impl Shown {
+    /// Whether the login shows no device at all: then it teaches none.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.cookie.is_none() && self.agent.is_none()
+    }
+}
+
 impl Devices {
     /// The devices that are remembered at this time.
     pub fn unexpired(&self, time: Timestamp) -> impl Iterator<Item = &Device> {
@@ -54,10 +62,10 @@ impl Devices {
 
     /// Learns the device of a login at `time`: remembered until `expiry`, at most `max` devices.
     pub fn learn(&mut self, shown: &Shown, time: Timestamp, expiry: Timestamp, max: usize) {
-        self.drop_expired(time);
-        if shown.cookie.is_none() && shown.agent.is_none() {
+        if shown.is_nothing() {
             return;
         }
+        self.drop_expired(time);
         let found = match shown.cookie {
             Some(_) => self.0.iter().position(|device| device.cookie == shown.cookie),
             None => self.position_without_cookie(shown),
@@ -75,6 +83,9 @@ impl Devices {
 
     /// Refreshes a device that the login continues, and adds none.
     pub fn refresh(&mut self, shown: &Shown, time: Timestamp, expiry: Timestamp) {
+        if shown.is_nothing() {
+            return;
+        }
         self.drop_expired(time);
         let found = match shown.cookie {
             Some(_) => self.0.iter().position(|device| {

@@ -42,15 +42,19 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Forgets everything when the last learned login is `days` or more before `now`. Answers whether
-    /// it did.
-    pub fn forget_if_old(&mut self, now: Timestamp, days: u32) -> bool {
+    /// Whether the user counts as one who has never logged in: there is no mark, or the last learned
+    /// login is `days` or more before `now`. What is remembered counts no more then.
+    #[must_use]
+    pub fn is_forgotten_at(&self, now: Timestamp, days: u32) -> bool {
         let limit_ms = i64::from(days) * DAY_MS;
-        let old = self.mark.is_some_and(|mark| now.0 - mark.0 >= limit_ms);
-        if old {
-            *self = Self::default();
-        }
-        old
+        self.mark.is_none_or(|mark| now.0 - mark.0 >= limit_ms)
+    }
+
+    /// Forgets what earlier logins taught. Answers and attempts under way are not history: they stay.
+    pub fn forget_history(&mut self) {
+        self.mark = None;
+        self.devices = Devices::default();
+        self.places = Places::default();
     }
 
     /// Renews the mark: the later of both logins counts.

@@ -35,11 +35,7 @@ impl Waiting {
     /// Lets an attempt wait. The same id with the same evidence replaces the one that waits; when there
     /// are more than `max`, those whose time is up leave, then the one with the earliest time.
     pub fn add(&mut self, attempt: WaitingAttempt, max: usize, wait_ms: i64) {
-        let same = |other: &WaitingAttempt| other.id == attempt.id && other.evidence == attempt.evidence;
-        if let Some(index) = self.0.iter().position(same) {
-            self.0[index] = attempt;
-            return;
-        }
+        self.0.retain(|other| other.id != attempt.id || other.evidence != attempt.evidence);
         let now = attempt.assessment.time;
         self.0.push(attempt);
         if self.0.len() > max {

@@ -34,7 +34,8 @@ pub struct FeedRecord<'a> {
     pub partition: Option<i32>,
 }
 
-/// Writes records. Not every failure is known when a record is handed over: call [`Feeder::flush`].
+/// Writes records. Not every failure is known when a record is handed over: call [`Feeder::flush`]. Dropping
+/// a feeder throws away what is not yet acknowledged.
 pub struct Feeder {
     producer: BaseProducer<Deliveries>,
 }

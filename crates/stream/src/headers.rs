@@ -14,7 +14,8 @@ pub(crate) struct Unreadable;
 /// The value of the first header called `name` (ASCII, any case), if it is valid UTF-8.
 ///
 /// rdkafka 0.39 panics on a header whose name is not UTF-8, and offers no other way to the names. Whoever
-/// may write to the input topic could stop a worker with that, so the panic ends here.
+/// may write to the input topic could stop a worker with that, so the panic ends here (which needs the
+/// default `panic = "unwind"`).
 pub(crate) fn text<'a>(headers: &'a BorrowedHeaders, name: &str) -> Result<Option<&'a str>, Unreadable> {
     catch_unwind(AssertUnwindSafe(|| {
         for at in 0..headers.count().min(MAX_LOOKED_AT) {

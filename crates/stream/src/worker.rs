@@ -150,8 +150,12 @@ impl Worker {
     /// gives up the partitions' state. The consumer still has to be closed.
     pub(crate) fn finish(&mut self, consumer: &Member, deadline: Instant) -> Result<(), WorkerError> {
         self.health.set(self.index, WorkerState::Stopping);
-        self.drain(deadline)?;
-        self.commit_sync(consumer, deadline);
+        if self.drain(deadline)? {
+            self.commit_sync(consumer, deadline);
+        } else {
+            // Brokers are gone, and a synchronous commit could take as long as a session.
+            self.commit(consumer, CommitMode::Async);
+        }
         for partition in std::mem::take(&mut self.partitions).into_keys() {
             self.handler.revoked(partition);
             self.metrics.stream.forget_partition(partition);

@@ -9,4 +9,3 @@ mod mock;
 mod rebalance;
 mod support;
 mod topics;
-mod zz_perf;

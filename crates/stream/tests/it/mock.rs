@@ -4,12 +4,12 @@ use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::{MockCluster, MockCoordinator};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, bindings};
 use stream::embedded::Embedded;
 use stream::feed::FeedRecord;
-use stream::{Error, WorkerState};
+use stream::{Error, Running, WorkerState};
 
 use crate::support::{Case, PATIENCE, check_echoes, read_echoes, stop_cleanly, text, wait_until};
 
@@ -222,13 +222,14 @@ fn a_worker_without_partitions_is_ready_too() {
     assert_eq!(stop_cleanly(running).workers.len(), 2);
 }
 
-#[test]
-fn a_broker_that_takes_no_outputs_only_pauses_reading() {
+/// A stream whose input and group are on broker 1 and whose outputs are on broker 2, after its first ten
+/// records and with broker 2 gone.
+fn without_output_broker(name: &str) -> (MockCluster<'static, DefaultProducerContext>, Case, Running) {
     let cluster = MockCluster::new(2).unwrap();
-    let mut case = Case::new(&cluster.bootstrap_servers(), "pressure");
+    let mut case = Case::new(&cluster.bootstrap_servers(), name);
     case.config.max_in_flight_records = 100;
-    let topics = case.config.topics.clone();
-    // Broker 1 has the input and the group, broker 2 the outputs.
+    case.config.shutdown_deadline = Duration::from_secs(3);
+    let topics = &case.config.topics;
     for (topic, broker) in [(&topics.events, 1), (&topics.verdicts, 2), (&topics.logs, 2), (&topics.dead, 2)] {
         cluster.create_topic(topic, 1, 1).unwrap();
         cluster.partition_leader(topic, 0, Some(broker)).unwrap();
@@ -239,11 +240,16 @@ fn a_broker_that_takes_no_outputs_only_pauses_reading() {
     case.feed(&feeder, 0, 10, 3);
     assert_eq!(check_echoes(&read_echoes(&case, &topics.logs, 10)).distinct, 10);
     wait_until("the first records are committed", || case.committed(1)[&0] == 10);
-
     cluster.broker_down(2).unwrap();
     case.feed(&feeder, 10, 5_000, 3);
     feeder.flush(PATIENCE).unwrap();
     wait_until("reading is paused", || case.metric("credence_paused") == 1.0);
+    (cluster, case, running)
+}
+
+#[test]
+fn a_broker_that_takes_no_outputs_only_pauses_reading() {
+    let (cluster, case, running) = without_output_broker("pressure");
     let in_flight = case.metric("credence_in_flight_outputs");
     assert!((100.0..=101.0).contains(&in_flight), "{in_flight}");
     wait_until("the lag shows", || case.metric("credence_lag_records") > 4_000.0);
@@ -253,10 +259,25 @@ fn a_broker_that_takes_no_outputs_only_pauses_reading() {
     assert_eq!(case.committed(1)[&0], 10);
 
     cluster.broker_up(2).unwrap();
-    let logs = read_echoes(&case, &topics.logs, 5_010);
+    let logs = read_echoes(&case, &case.config.topics.logs, 5_010);
     assert_eq!((check_echoes(&logs).distinct, check_echoes(&logs).duplicates), (5_010, 0));
     wait_until("reading goes on", || case.metric("credence_paused") == 0.0);
     wait_until("everything is committed", || case.committed(1)[&0] == 5_010);
+    stop_cleanly(running);
+}
+
+#[test]
+fn stopping_with_outputs_under_way_ends_in_time_and_commits_none_of_them() {
+    let (cluster, case, running) = without_output_broker("stuck");
+    let started = Instant::now();
+    let summary = stop_cleanly(running);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}: {summary:?}", started.elapsed());
+    assert_eq!(case.committed(1)[&0], 10);
+    cluster.broker_up(2).unwrap();
+    let again = case.again();
+    let running = again.start();
+    let logs = read_echoes(&case, &case.config.topics.logs, 5_010);
+    assert_eq!(check_echoes(&logs).distinct, 5_010);
     stop_cleanly(running);
 }
 
@@ -268,6 +289,5 @@ fn stopping_without_brokers_ends_in_time() {
     drop(broker);
     let started = Instant::now();
     let summary = running.stop();
-    println!("{:?}: {summary:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}: {summary:?}", started.elapsed());
 }

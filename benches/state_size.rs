@@ -1,0 +1,94 @@
+//! What a user costs in memory: one million users, each with three devices and two places.
+//!
+//!     cargo bench -p credence --bench state_size
+//!
+//! The profiles are built by the engine's step from login events. Three logins teach the three devices
+//! and the two places; with eight, all recent answers are there too, which is a user's usual state.
+
+mod sample;
+
+use assess::{Learning, Settings};
+use credence::data::ScoringContext;
+use engine::Partition;
+use model::codec::decode;
+
+/// The binary's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USERS: u32 = 1_000_000;
+/// Logins a user: as few as teach everything, and enough for all recent answers.
+const LOGINS: [u32; 2] = [3, 8];
+/// Time of the first login, and between two of one user: a little over a day.
+const START_MS: i64 = 1_767_571_200_000;
+const BETWEEN_MS: i64 = 97_431_017;
+
+const AGENTS: [&str; 3] = [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.7499.41 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1.1 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
+];
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let sources = sample::sources(&sample::small_world(folder.path()));
+    let settings = Settings { learning: Learning::OnAttempt, ..Settings::default() };
+    let context = sample::context(settings, sample::snapshot(&sources));
+    println!("{USERS} users, each with 3 devices and 2 places; bytes a user");
+    println!("{:<8} {:>14} {:>8} {:>8} {:>10}", "answers", "packed profile", "table", "sum", "resident");
+    for logins in LOGINS {
+        // Fills the caches of addresses and user agents, which are not the users'.
+        log_all_in(&mut Partition::default(), &context, 1000, logins);
+        let before = resident_bytes();
+        let mut partition = Partition::default();
+        log_all_in(&mut partition, &context, USERS, logins);
+        let resident = resident_bytes().saturating_sub(before) / USERS as usize;
+        check(&mut partition, logins);
+        let stats = partition.stats();
+        let (packed, table) = (stats.packed_bytes / stats.profiles, stats.table_bytes / stats.profiles);
+        println!("{logins:<8} {packed:>14} {table:>8} {:>8} {resident:>10}", packed + table);
+    }
+}
+
+/// Every user logs in once, then every user again, and so on, as in real traffic.
+fn log_all_in(partition: &mut Partition, context: &ScoringContext, users: u32, logins: u32) {
+    let mut scratch = String::new();
+    for login in 0..logins {
+        for user in 0..users {
+            let event = event(user, login);
+            let event = decode(event.as_bytes(), None, &mut scratch).expect("the event can be read");
+            partition.step(&event, None, context);
+        }
+    }
+}
+
+/// A login with one of the user's three devices from one of his two cities.
+fn event(user: u32, login: u32) -> String {
+    let device = login % 3;
+    let city = ((user + login % 2 * 7) % 32) as usize;
+    let address = sim::networks::access_host(city, sim::networks::Access::ResidentialA, (user % 200) as u8);
+    let agent = AGENTS[(device + user) as usize % AGENTS.len()];
+    let time = START_MS + i64::from(login) * BETWEEN_MS + i64::from(user) * 13;
+    format!(
+        r#"{{"id":"login-{user}-{login}","time":{time},"tenant":{{"id":"tenant-{}.example"}},"user":{{"user_id":"auth0|{user:06}"}},"request":{{"ip":"{address}","user_agent":"{agent}"}},"device":{{"id":"cookie-{user}-{device}"}}}}"#,
+        user % 10
+    )
+}
+
+/// Reads some profiles back: nothing is measured that is not there.
+fn check(partition: &mut Partition, logins: u32) {
+    assert_eq!(partition.stats().profiles, USERS as usize);
+    for user in (0..USERS).step_by(997) {
+        let (tenant, id) = (format!("tenant-{}.example", user % 10), format!("auth0|{user:06}"));
+        let profile = partition.profile(&tenant, &id, &sample::fingerprints());
+        let found = (profile.devices.0.len(), profile.places.stored.len(), profile.answers.0.len() as u32);
+        assert_eq!(found, (3, 2, logins), "devices, places and answers of user {user}");
+    }
+    assert_eq!(partition.stats().corrupt, 0);
+}
+
+/// Resident memory of this process. Linux tells it in pages of 4096 bytes; elsewhere it is 0.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * 4096)
+}
