@@ -223,7 +223,9 @@ mod address {
     fn million_prefixes(bencher: Bencher<'_, '_>) {
         let lists = large_lists();
         let mut addresses = (0..).map(spread_v4);
-        bencher.with_inputs(|| addresses.next().unwrap_or(Ipv4Addr::UNSPECIFIED)).bench_local_values(|address| lists.matches(address.into()));
+        bencher
+            .with_inputs(|| addresses.next().unwrap_or(Ipv4Addr::UNSPECIFIED))
+            .bench_local_values(|address| lists.matches(address.into()));
     }
 
     /// Everything about an address that was never seen: lists and database, put into the cache.
@@ -265,7 +267,8 @@ mod address {
     }
 
     fn large_lists() -> DenyLists {
-        let identity = ListIdentity { name: "large".into(), category: Category::Abuse, confidence: Some(Confidence::Low) };
+        let identity =
+            ListIdentity { name: "large".into(), category: Category::Abuse, confidence: Some(Confidence::Low) };
         let entries: Vec<_> = (0..PREFIXES).map(prefix).collect();
         let mut lists = DenyLists::default();
         assert!(lists.add(identity, &entries), "one list has room");

@@ -1,5 +1,8 @@
 //! What the benches share: the small world's databases and lists, and traffic on them.
 
+// Each bench is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -25,12 +25,17 @@ fn main() -> std::io::Result<()> {
     let events = folder.path().join("events.jsonl");
     let bytes = write_events(&events)?;
     let pinned = Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok();
-    println!("{EVENTS} events of {} B, {USERS} users, {}", bytes / EVENTS, if pinned { "pinned to one core" } else { "not pinned: no taskset here" });
+    println!(
+        "{EVENTS} events of {} B, {USERS} users, {}",
+        bytes / EVENTS,
+        if pinned { "pinned to one core" } else { "not pinned: no taskset here" }
+    );
     println!("{:<28} {:>12} {:>12} {:>12}", "events a second", "median", "slowest", "fastest");
     for with_logs in [false, true] {
         let mut rates = Vec::new();
         for _ in 0..RUNS {
-            let mut command = if pinned { Command::new("taskset") } else { Command::new(env!("CARGO_BIN_EXE_credence")) };
+            let mut command =
+                if pinned { Command::new("taskset") } else { Command::new(env!("CARGO_BIN_EXE_credence")) };
             if pinned {
                 command.args(["-c", "0", env!("CARGO_BIN_EXE_credence")]);
             }

@@ -32,7 +32,8 @@ const AGENTS: [&str; 3] = [
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let sources = sample::sources(&sample::small_world(folder.path()));
-    let settings = Settings { learning: Learning::OnAttempt, ..Settings::default() };
+    let mut settings = Settings::default();
+    settings.learning = Learning::OnAttempt;
     let context = sample::context(settings, sample::snapshot(&sources));
     println!("{USERS} users, each with 3 devices and 2 places; bytes a user");
     println!("{:<8} {:>14} {:>8} {:>8} {:>10}", "answers", "packed profile", "table", "sum", "resident");

@@ -29,7 +29,9 @@ impl Location {
     #[must_use]
     pub fn find(city: SourceState, facts: Option<&AddressFacts>, event: &EventGeo<'_>, settings: &Settings) -> Self {
         match city {
-            SourceState::Unavailable => Location::Failed,
+            // A database that was configured counts as one, also when it could not be loaded: it has no
+            // record of anything.
+            SourceState::Unavailable => Location::Missing,
             SourceState::Ready => match facts.map(|facts| &facts.geo) {
                 None | Some(Ok(None)) => Location::Missing,
                 Some(Err(_)) => Location::Failed,

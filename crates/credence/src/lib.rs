@@ -6,4 +6,9 @@
 pub mod commands;
 pub mod config;
 pub mod data;
+pub mod explain;
+pub mod handler;
+pub mod metrics;
+pub mod reload;
+pub mod schemas;
 pub mod scoring;

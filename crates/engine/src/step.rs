@@ -227,8 +227,7 @@ impl Partition {
             };
             profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
         } else if !ahead {
-            let trusted = assessment.confidence == Confidence::High
-                || settings.learning == Learning::OnAttempt;
+            let trusted = assessment.confidence == Confidence::High || settings.learning == Learning::OnAttempt;
             let extent = if trusted { Extent::Everything } else { Extent::Refresh };
             teach(&mut profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
         }

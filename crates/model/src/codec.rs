@@ -256,50 +256,66 @@ fn nests_too_deep(text: &str) -> bool {
     false
 }
 
-/// Rewrites what is JSON by its grammar but has no value in Rust: an escaped surrogate without its pair
-/// becomes U+FFFD, a number beyond 64-bit floats an empty list, which is of a wrong type wherever one
-/// number is asked for. Answers whether anything was rewritten.
+/// Rewrites what is JSON by its grammar but has no value in Rust: a number beyond 64-bit floats and a
+/// text with half of a surrogate pair become an empty list, which is of a wrong type wherever one number
+/// or text is asked for; in the name of a field the half becomes U+FFFD, which makes it an unknown one.
+/// Answers whether anything was rewritten.
 fn repair(text: &str, out: &mut String) -> bool {
     out.clear();
     let bytes = text.as_bytes();
-    let (mut at, mut copied, mut in_string) = (0, 0, false);
+    let (mut at, mut copied) = (0, 0);
     let mut changed = false;
-    let mut replace = |out: &mut String, copied: &mut usize, from: usize, to: usize, with: &str| {
-        out.push_str(&text[*copied..from]);
-        out.push_str(with);
-        *copied = to;
-        changed = true;
-    };
     while at < bytes.len() {
-        match bytes[at] {
+        let from = at;
+        let replacement = match bytes[at] {
             b'"' => {
-                in_string = !in_string;
-                at += 1;
+                let (end, has_half) = scan_string(bytes, at);
+                at = end;
+                let is_name = || bytes[end..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
+                has_half.then(|| if is_name() { "\"\u{fffd}\"" } else { "[]" })
             }
-            b'\\' if in_string => match escaped_unit(bytes, at) {
-                Some(0xd800..=0xdbff) if matches!(escaped_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => at += 12,
-                Some(0xd800..=0xdfff) => {
-                    replace(out, &mut copied, at, at + 6, "\\ufffd");
-                    at += 6;
-                }
-                _ => at += 2,
-            },
-            b'-' | b'0'..=b'9' if !in_string => {
-                let from = at;
+            b'-' | b'0'..=b'9' => {
                 while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') {
                     at += 1;
                 }
                 let token = &text[from..at];
                 let is_number = serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok();
-                if is_number && token.parse::<f64>().is_ok_and(f64::is_infinite) {
-                    replace(out, &mut copied, from, at, "[]");
-                }
+                (is_number && token.parse::<f64>().is_ok_and(f64::is_infinite)).then_some("[]")
             }
-            _ => at += 1,
+            _ => {
+                at += 1;
+                None
+            }
+        };
+        if let Some(replacement) = replacement {
+            out.push_str(&text[copied..from]);
+            out.push_str(replacement);
+            copied = at;
+            changed = true;
         }
     }
     out.push_str(&text[copied..]);
     changed
+}
+
+/// The end of the string that begins here, and whether it escapes half of a surrogate pair.
+fn scan_string(bytes: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut has_half) = (start + 1, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return (at + 1, has_half),
+            b'\\' => match escaped_unit(bytes, at) {
+                Some(0xd800..=0xdbff) if matches!(escaped_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+                Some(0xd800..=0xdfff) => {
+                    has_half = true;
+                    at += 6;
+                }
+                _ => at += 2,
+            },
+            _ => at += 1,
+        }
+    }
+    (bytes.len(), has_half)
 }
 
 /// The UTF-16 unit of a `\uXXXX` escape at this place.

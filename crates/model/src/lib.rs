@@ -17,6 +17,7 @@ pub mod key;
 mod lenient;
 pub mod log_record;
 mod msgpack;
+pub mod schema;
 pub mod time;
 pub mod verdict;
 

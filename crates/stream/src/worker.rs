@@ -44,6 +44,8 @@ const MAX_BATCHES: usize = 1000;
 /// How long to wait after a failed commit. While a member rejoins its group, for half a second or so, the
 /// brokers refuse all its commits.
 const COMMIT_RETRY: Duration = Duration::from_millis(300);
+/// The same kind of consumer error is logged once in this time; all are counted.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A partition that the worker owns.
 #[derive(Debug, Default)]
@@ -83,7 +85,10 @@ pub(crate) struct Worker {
     batch_due: Instant,
     paused: bool,
     acknowledged: Vec<Receipt>,
+    /// No commit before this.
     commit_due: Instant,
+    /// The class of the consumer's error that was last logged, and when.
+    logged_error: Option<(&'static str, Instant)>,
     handled: u64,
     metrics: WorkerMetrics,
     health: Arc<Health>,
@@ -112,6 +117,7 @@ impl Worker {
             paused: false,
             acknowledged: Vec::new(),
             commit_due: Instant::now(),
+            logged_error: None,
             handled: 0,
             metrics,
             health,
@@ -192,14 +198,18 @@ impl Worker {
     }
 
     /// The consumer mends itself; what it cannot mend is fatal.
-    fn consumer_error(&self, error: &KafkaError) -> Result<(), WorkerError> {
+    fn consumer_error(&mut self, error: &KafkaError) -> Result<(), WorkerError> {
         if let KafkaError::MessageConsumptionFatal(_) = error {
             let reason = error.to_string();
             return Err(WorkerError::Consumer { reason });
         }
         let class = class(error.rdkafka_error_code());
         self.metrics.stream.consumer_error(class);
-        tracing::warn!(worker = self.index, class, "consumer: {error}");
+        // While brokers are down the same error comes many times a second.
+        if self.logged_error.is_none_or(|(logged, when)| logged != class || when.elapsed() >= LOG_INTERVAL) {
+            self.logged_error = Some((class, Instant::now()));
+            tracing::warn!(worker = self.index, class, "consumer: {error}");
+        }
         Ok(())
     }
 
@@ -429,7 +439,13 @@ impl Worker {
             self.handler.revoked(*number);
             self.metrics.stream.forget_partition(*number);
         }
-        match consumer.incremental_unassign(&self.list(partitions.iter().copied())) {
+        let list = self.list(partitions.iter().copied());
+        if self.paused {
+            // librdkafka keeps a partition paused even while it is not assigned: it would stand still when
+            // it comes back later.
+            consumer.resume(&list).map_err(|error| self.partitions_error("resume", &error))?;
+        }
+        match consumer.incremental_unassign(&list) {
             Ok(()) => Ok(()),
             Err(error) if gone => {
                 tracing::warn!(worker = self.index, "giving up lost partitions: {error}");

@@ -1,6 +1,11 @@
 //! The commands, one file each.
 
+pub mod check;
+pub mod demo;
+pub mod run;
+pub mod schema;
 pub mod score;
+pub mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,15 +25,30 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the stream processor: login events from Kafka in, verdicts and tenant log records out.
+    Run(run::RunArgs),
+    /// See the main job work, with everything embedded: broker, data, logins and attacks.
+    Demo(demo::DemoArgs),
     /// Score JSON lines without Kafka: one verdict a scored attempt on standard output.
     Score(score::ScoreArgs),
+    /// Check configuration, databases and lists, and print the configuration in force.
+    Check(check::CheckArgs),
+    /// Create the topics.
+    Topics(topics::TopicsArgs),
+    /// Write or print the JSON Schemas and the AsyncAPI document.
+    Schema(schema::SchemaArgs),
 }
 
 impl Cli {
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            Command::Run(args) => args.run(),
+            Command::Demo(args) => args.run(),
             Command::Score(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Topics(args) => args.run(),
+            Command::Schema(args) => args.run(),
         }
     }
 }

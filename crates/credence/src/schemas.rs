@@ -1,0 +1,103 @@
+//! The published descriptions of what goes over the topics, made from the types themselves.
+
+use model::{Unreadable, schema};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// A document of the folder `schemas`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Its file name.
+    pub name: &'static str,
+    /// What it describes.
+    pub about: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+fn document(name: &'static str, about: &'static str, value: &Value) -> Document {
+    // Of a value that was parsed or built from parts nothing fails to be written.
+    Document { name, about, text: serde_json::to_string_pretty(value).unwrap_or_default() + "\n" }
+}
+
+/// All documents.
+#[must_use]
+pub fn documents() -> Vec<Document> {
+    let about = ["Login events (input).", "Verdicts (output).", "Tenant log records (output)."];
+    vec![
+        document("login-event.schema.json", about[0], schema::login_event().as_value()),
+        document("verdict.schema.json", about[1], schema::verdict().as_value()),
+        document("tenant-log.schema.json", about[2], schema::tenant_log().as_value()),
+        document("asyncapi.json", "The topics: names, keys, messages.", &asyncapi(&Config::default())),
+    ]
+}
+
+/// The AsyncAPI document of the topics under their default names.
+fn asyncapi(config: &Config) -> Value {
+    let key = json!({
+        "type": "string",
+        "description": "<tenant.id>/<user.user_id>, only the tenant where there is no user; partitioned as the Java client does (murmur2)"
+    });
+    let message = |name: &str, summary: &str, schema: &str| {
+        json!({
+            "name": name,
+            "summary": summary,
+            "contentType": "application/json",
+            "payload": { "schemaFormat": "application/schema+json;version=draft-2020-12", "schema": { "$ref": format!("./{schema}") } },
+            "bindings": { "kafka": { "key": key, "bindingVersion": "0.5.0" } }
+        })
+    };
+    let channel = |topic: &str, description: &str, message: &str| {
+        json!({
+            "address": topic,
+            "description": description,
+            "messages": { message: { "$ref": format!("#/components/messages/{message}") } }
+        })
+    };
+    let operation = |action: &str, channel: &str, summary: &str| json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") }, "summary": summary });
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Credence",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Login events in, verdicts and tenant log records out. All messages are JSON or MessagePack (maps) of the same fields; readers tolerate fields that they do not know.",
+            "license": { "name": "Apache-2.0" }
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "events": channel(&config.topic_events, "Login events, written by the auth server. JSON or MessagePack, told apart by the content-type header, else by the first byte.", "loginEvent"),
+            "verdicts": channel(&config.topic_verdicts, "One verdict a scored attempt; a repeated attempt gets the same bytes again. No verdict in the auth server's time limit means low.", "verdict"),
+            "logs": channel(&config.topic_logs, "Tenant log records, in the format of the reference's log records.", "tenantLog"),
+            "dead": channel(&config.topic_dead, "Records that cannot be read, byte for byte.", "deadLetter")
+        },
+        "operations": {
+            "readEvents": operation("receive", "events", "Reads login events."),
+            "writeVerdicts": operation("send", "verdicts", "Answers scored attempts."),
+            "writeLogs": operation("send", "logs", "Writes tenant log records."),
+            "buryEvents": operation("send", "dead", "Keeps what cannot be read.")
+        },
+        "components": { "messages": {
+            "loginEvent": message("LoginEvent", "One try of a login, or its end.", "login-event.schema.json"),
+            "verdict": message("Verdict", "The answer to one scored attempt.", "verdict.schema.json"),
+            "tenantLog": message("TenantLogRecord", "What happened, with the evidence.", "tenant-log.schema.json"),
+            "deadLetter": {
+                "name": "DeadLetter",
+                "summary": "A record of the events topic that cannot be read, unchanged, with its own headers and these.",
+                "contentType": "application/octet-stream",
+                "headers": {
+                    "type": "object",
+                    "properties": {
+                        "credence-reason": { "enum": Unreadable::REASONS },
+                        "credence-detail": { "type": "string", "description": "What exactly was wrong." },
+                        "credence-source-topic": { "type": "string" },
+                        "credence-source-partition": { "type": "string" },
+                        "credence-source-offset": { "type": "string" },
+                        "credence-source-timestamp": { "type": "string" }
+                    }
+                },
+                "payload": {}
+            }
+        } }
+    })
+}

@@ -1,0 +1,4 @@
+//! Any bytes as a MessagePack login event.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| credence_fuzz::record(bytes, "application/msgpack"));
