@@ -79,7 +79,7 @@ fn main() {
     let mut written = [(0, 0); 2];
     let mut buffer = Vec::new();
     for (event, step) in STEPS.iter() {
-        let mut count = |of: &mut (usize, usize), bytes: usize| *of = (of.0 + 1, of.1 + bytes);
+        let count = |of: &mut (usize, usize), bytes: usize| *of = (of.0 + 1, of.1 + bytes);
         if let Some(verdict) = step.verdict(event) {
             Encoding::Json.encode(&verdict, &mut buffer).expect("verdicts can be written");
             count(&mut written[0], buffer.len());

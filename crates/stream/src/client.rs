@@ -143,10 +143,6 @@ pub(crate) fn admin(connection: &Connection) -> ClientConfig {
 /// Passes a line of librdkafka's log on. Its errors are lost connections and the like, which it deals
 /// with itself: warnings here.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    if std::env::var("DBG").is_ok() {
-        let t = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() % 10_000_000;
-        eprintln!("{t} LRK {level:?} {facility} {message}");
-    }
     match level {
         // A property of the consumer given to a producer, or the other way round: meant for the other.
         _ if facility == "CONFWARN" => tracing::debug!(facility, "librdkafka: {message}"),

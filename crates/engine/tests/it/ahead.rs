@@ -36,6 +36,7 @@ fn a_wrong_clock_does_not_make_the_system_forget() {
     let before = world.profile("u1");
     let seen = send(&mut world, &attempt(500 * DAY), HOUR);
     assert_eq!(seen.device(), "initial_login", "at that time the profile is forgotten");
-    assert_eq!(world.profile("u1"), before);
+    let after = world.profile("u1");
+    assert_eq!((after.mark, after.devices, after.places), (before.mark, before.devices, before.places));
     assert_eq!(world.send(&attempt(HOUR)).device(), "match");
 }
