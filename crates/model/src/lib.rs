@@ -11,6 +11,7 @@
 pub mod address;
 pub mod assessment;
 pub mod codec;
+pub mod country;
 pub mod event;
 pub mod evidence;
 pub mod key;

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::assessment::RiskAssessment;
+use crate::country::country_code3;
 use crate::event::{LoginEvent, Outcome, text};
 use crate::evidence::{AddressFacts, AgentFacts};
 use crate::lenient::{Field, Text};
@@ -412,7 +413,7 @@ fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) ->
         let borrow = |text: &'a Option<std::sync::Arc<str>>| text.as_deref().map(cut);
         return Some(LocationInfo {
             country_code: borrow(&geo.country),
-            country_code3: None,
+            country_code3: geo.country.as_deref().and_then(country_code3).map(Cow::Borrowed),
             country_name: borrow(&geo.country_name),
             city_name: borrow(&geo.city),
             latitude: geo.latitude,
@@ -427,7 +428,7 @@ fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) ->
     let geo = event.geo();
     Some(LocationInfo {
         country_code: geo.country.map(Cow::Borrowed),
-        country_code3: get(&wire.country_code3),
+        country_code3: get(&wire.country_code3).or_else(|| geo.country.and_then(country_code3).map(Cow::Borrowed)),
         country_name: get(&wire.country_name),
         city_name: geo.city.map(Cow::Borrowed),
         latitude: geo.latitude,
