@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use model::Confidence;
 use model::evidence::{AddressFacts, ListMatch};
 use profile::answers::StoredEntry;
@@ -72,9 +71,4 @@ impl AddressClass {
             lists_failed: false,
         }
     }
-}
-
-/// The single network that holds just this address.
-pub(crate) fn host_network(ip: IpAddr) -> IpNet {
-    IpNet::from(ip)
 }

@@ -10,8 +10,6 @@ use model::time::{DAY_MS, MINUTE_MS};
 use model::{Answer, Assessor, Confidence, parse_network};
 use prefix_trie::joint::JointPrefixSet;
 
-use crate::address::host_network;
-
 /// How one confidence is made of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combiner {
@@ -372,7 +370,7 @@ impl Settings {
     /// Whether the address is allow-listed.
     #[must_use]
     pub fn allows(&self, ip: IpAddr) -> bool {
-        !self.allow.is_empty() && self.allow_set.get_lpm(&host_network(ip)).is_some()
+        !self.allow.is_empty() && self.allow_set.get_lpm(&IpNet::from(ip)).is_some()
     }
 
     /// Adds a network to the allow-list.

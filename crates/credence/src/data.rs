@@ -8,8 +8,8 @@ use engine::Context;
 use intel::{Agents, Loaded, Snapshot};
 use profile::{Fingerprints, HashKey};
 
-use crate::commands::all_errors;
 use crate::config::Config;
+use crate::errors::all_errors;
 
 /// The data and settings that a step depends on.
 pub type ScoringContext = Context<Arc<Snapshot>>;

@@ -6,9 +6,11 @@
 pub mod commands;
 pub mod config;
 pub mod data;
+pub mod errors;
 pub mod explain;
 pub mod handler;
 pub mod metrics;
 pub mod reload;
 pub mod schemas;
 pub mod scoring;
+pub mod service;

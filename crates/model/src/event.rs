@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 
 use crate::address::parse_ip;
-use crate::codec::Unreadable;
 use crate::lenient::{Anything, Expect, Field, FreeObject, Text, object};
 use crate::time::Timestamp;
+use crate::unreadable::Unreadable;
 
 /// Longest `id` in bytes.
 pub const MAX_ID_BYTES: usize = 256;

@@ -20,12 +20,14 @@ pub mod log_record;
 mod msgpack;
 pub mod schema;
 pub mod time;
+pub mod unreadable;
 pub mod verdict;
 
 pub use address::{canonical_ip, is_non_public, parse_ip, parse_network};
 pub use assessment::{Answer, Assessment, Assessor, Confidence, Details, RiskAssessment};
-pub use codec::{Encoding, Unreadable};
+pub use codec::Encoding;
 pub use event::{LoginEvent, Outcome, Stage};
 pub use log_record::LogRecord;
 pub use time::Timestamp;
+pub use unreadable::Unreadable;
 pub use verdict::{Action, Decision, Reason, Verdict};

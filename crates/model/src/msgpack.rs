@@ -1,7 +1,7 @@
 //! A walk over MessagePack before it is decoded: exactly one value, all of it there, text in UTF-8, no
 //! NaN, nesting within the limit. What the decoder skips is held to the same rules as what it reads.
 
-use crate::codec::{MAX_DEPTH, Unreadable};
+use crate::unreadable::{MAX_DEPTH, Unreadable};
 
 /// Checks that `bytes` is one whole MessagePack value. The walk is bounded by the input's length:
 /// every element that a header announces takes at least one byte.

@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 use intel::Agents;
 
-use super::{ConfigArgs, all_errors};
-use crate::commands::run::stream_config;
+use super::ConfigArgs;
 use crate::data;
+use crate::errors::all_errors;
+use crate::service::stream_config;
 
 /// Options of `credence check`.
 #[derive(Args, Debug)]

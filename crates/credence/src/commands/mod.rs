@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Inputs};
+use crate::errors::all_errors;
 
 /// Scores logins for risk: login events in, confidence levels and tenant log records out.
 #[derive(Parser)]
@@ -116,11 +117,4 @@ impl ConfigArgs {
         }
         Ok(Some(config))
     }
-}
-
-/// All errors as one, each on a line of its own.
-pub fn all_errors<E: std::fmt::Display>(what: &str, errors: &[E]) -> anyhow::Error {
-    let lines: Vec<_> = errors.iter().map(|error| format!("  {error}")).collect();
-    let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
-    anyhow::anyhow!("{count} in {what}:\n{}", lines.join("\n"))
 }

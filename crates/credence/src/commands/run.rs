@@ -1,31 +1,17 @@
 //! `credence run`: the stream processor.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use admin::{Admin, Probes};
 use anyhow::{Context as _, Result};
-use arc_swap::ArcSwap;
 use clap::Args;
-use intel::Agents;
-use prometheus::Registry;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use stream::{Connection, Health, Running, StreamConfig, Topics};
 
-use super::{ConfigArgs, all_errors};
+use super::ConfigArgs;
 use crate::config::{Config, LogFormat};
-use crate::data::{self, ScoringContext};
-use crate::handler::ScoringHandler;
-use crate::metrics::{DataMetrics, ScoringMetrics};
-use crate::reload::{Reloader, now_s};
-use crate::scoring::Scoring;
+use crate::service::Service;
 
-/// A worker whose loop has not gone round for so long stands still.
-const MAX_SILENCE: Duration = Duration::from_secs(30);
 /// How often the end of a worker is looked for beside signals.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -67,153 +53,5 @@ fn start_tracing(config: &Config) {
     match config.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
-    }
-}
-
-/// The stream's settings by the configuration.
-pub fn stream_config(config: &Config) -> StreamConfig {
-    let mut settings = StreamConfig::new(connection(config), config.group_id.clone());
-    settings.topics = topics(config);
-    settings.workers = config.workers;
-    settings.batch_interval = config.commit_interval;
-    settings.max_in_flight_records = config.max_in_flight;
-    settings.shutdown_deadline = config.shutdown_deadline;
-    settings
-}
-
-/// How to reach the brokers.
-pub fn connection(config: &Config) -> Connection {
-    let mut connection = Connection::new(config.brokers.clone());
-    connection.properties = config.properties.clone();
-    connection
-}
-
-/// The names of the topics.
-pub fn topics(config: &Config) -> Topics {
-    Topics {
-        events: config.topic_events.clone(),
-        verdicts: config.topic_verdicts.clone(),
-        logs: config.topic_logs.clone(),
-        dead: config.topic_dead.clone(),
-    }
-}
-
-/// Everything that a running instance consists of.
-pub struct Service {
-    /// The workers.
-    pub running: Running,
-    /// The admin port.
-    pub admin: Admin,
-    reload: Sender<()>,
-}
-
-/// Health for the admin port: before the stream has started there is none yet.
-#[derive(Default)]
-struct StreamProbes {
-    health: OnceLock<Arc<Health>>,
-}
-
-impl StreamProbes {
-    fn health(&self) -> Result<&Health, String> {
-        self.health.get().map(Arc::as_ref).ok_or_else(|| "starting: waiting for the brokers".to_owned())
-    }
-
-    fn states(health: &Health) -> String {
-        let state = |status: stream::WorkerStatus| {
-            format!("worker {}: {}, silent for {:?}", status.worker, status.state, status.silent_for)
-        };
-        health.workers().into_iter().map(state).collect::<Vec<_>>().join("; ")
-    }
-}
-
-impl Probes for StreamProbes {
-    fn live(&self) -> Result<(), String> {
-        match self.health() {
-            // The start has a limit of its own and ends the process when it cannot go on.
-            Err(_) => Ok(()),
-            Ok(health) if health.is_live(MAX_SILENCE) => Ok(()),
-            Ok(health) => Err(Self::states(health)),
-        }
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        let health = self.health()?;
-        if health.is_ready() { Ok(()) } else { Err(Self::states(health)) }
-    }
-
-    fn started(&self) -> Result<(), String> {
-        self.health().map(|_| ())
-    }
-}
-
-impl Service {
-    /// Checks everything, loads the data, and starts workers and admin port.
-    pub fn start(config: Config) -> Result<Self> {
-        let settings = stream_config(&config);
-        let agents = Agents::default();
-        // Everything that can be wrong without a broker, at once.
-        let mut errors: Vec<String> = settings.check().err().iter().map(ToString::to_string).collect();
-        let loaded = match intel::load(&config.sources, agents.clone()) {
-            Ok(loaded) => Some(loaded),
-            Err(failed) => {
-                errors.extend(failed.iter().map(ToString::to_string));
-                None
-            }
-        };
-        let address: SocketAddr = config.admin_listen.parse().context("admin.listen")?;
-        let loaded = loaded.filter(|_| errors.is_empty()).ok_or_else(|| all_errors("the configuration", &errors))?;
-
-        for warning in data::warnings(&config, &loaded) {
-            tracing::warn!("{warning}");
-        }
-        if config.hash_key.is_none() {
-            tracing::info!("state.hash_key is not set: a key is made for the life of this process");
-        }
-        let registry = Registry::new();
-        let scoring_metrics = ScoringMetrics::register(&registry)?;
-        let data_metrics = DataMetrics::register(&registry)?;
-        data_metrics.loaded(&loaded.sources, now_s());
-        let fingerprints = data::fingerprints(&config);
-        let context = data::context(&config, Arc::new(loaded.snapshot), &fingerprints);
-        let shared: Arc<ArcSwap<ScoringContext>> = Arc::new(ArcSwap::from_pointee(context));
-
-        let probes = Arc::new(StreamProbes::default());
-        let admin = Admin::start(address, registry.clone(), probes.clone())?;
-        let running = stream::start(settings, &registry, |worker| {
-            let scoring = Scoring::new(config.encoding, &config.environment_name);
-            Box::new(ScoringHandler::new(worker, scoring, shared.clone(), scoring_metrics.clone()))
-        })?;
-        // Set once, here.
-        let _set = probes.health.set(running.health());
-
-        let (reload, asked) = channel();
-        let reloader = Reloader::new(config, agents, fingerprints, shared, data_metrics);
-        std::thread::Builder::new()
-            .name("reload".to_owned())
-            .spawn(move || reloader.run(&asked))
-            .context("the reload thread cannot be started")?;
-        Ok(Self { running, admin, reload })
-    }
-
-    /// Loads databases and lists anew.
-    fn reload(&self) {
-        if self.reload.send(()).is_err() {
-            tracing::error!("the reload thread has ended; restart to load new data");
-        }
-    }
-
-    /// Stops the workers within their deadline.
-    pub fn stop(self) -> ExitCode {
-        let summary = self.running.stop();
-        for worker in &summary.workers {
-            match &worker.error {
-                None => tracing::info!(worker = worker.worker, handled = worker.handled, "worker stopped"),
-                Some(error) => tracing::error!(worker = worker.worker, handled = worker.handled, "{error}"),
-            }
-        }
-        for worker in &summary.abandoned {
-            tracing::error!(worker, "worker did not stop within kafka.shutdown_deadline_seconds");
-        }
-        if summary.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

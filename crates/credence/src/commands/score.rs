@@ -13,7 +13,8 @@ use engine::Partition;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use intel::Agents;
 use model::Confidence;
-use model::codec::{Encoding, MAX_EVENT_BYTES};
+use model::Encoding;
+use model::unreadable::MAX_EVENT_BYTES;
 use serde_json::json;
 
 use super::ConfigArgs;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use stream::topics::{PlanOptions, TopicOutcome, create, plan};
 
 use super::ConfigArgs;
-use crate::commands::run::{connection, topics};
+use crate::service::{connection, topics};
 
 /// How long the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(30);

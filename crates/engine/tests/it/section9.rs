@@ -381,7 +381,7 @@ fn case_19_the_date_line_and_the_poles_are_no_borders() {
 fn case_20_a_hostile_event_stops_nothing() {
     let mut world = World::new();
     world.send(&attempt(0));
-    let oversized = vec![b' '; model::codec::MAX_EVENT_BYTES + 1];
+    let oversized = vec![b' '; model::unreadable::MAX_EVENT_BYTES + 1];
     let deep = [b"{\"x\":".to_vec(), vec![b'['; 100_000]].concat();
     for payload in [&oversized[..], &deep, b"", b"{", b"\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"null"] {
         assert!(world.send_bytes(payload, None).is_err());

@@ -1,6 +1,6 @@
 //! Every reason why a record is no event, in both encodings, and what is only just one.
 
-use model::codec::{MAX_DEPTH, MAX_EVENT_BYTES};
+use model::unreadable::{MAX_DEPTH, MAX_EVENT_BYTES};
 use serde_json::{Value, json};
 
 use crate::support::{

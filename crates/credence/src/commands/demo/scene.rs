@@ -19,10 +19,10 @@ use stream::tail::{From, Isolation, Record as TailRecord, Tail};
 use stream::{Connection, Topics};
 use tempfile::TempDir;
 
-use crate::commands::run::{Service, connection, topics};
 use crate::config::Config;
 use crate::data;
 use crate::scoring::{Encoded, Record, Scoring};
+use crate::service::{Service, connection, topics};
 
 /// Partitions of every topic of the demo.
 const PARTITIONS: i32 = 4;
