@@ -7,6 +7,8 @@
 
 mod sample;
 
+use std::process::Command;
+
 use assess::{Learning, Settings};
 use credence::data::ScoringContext;
 use engine::Partition;
@@ -29,26 +31,38 @@ const AGENTS: [&str; 3] = [
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
 ];
 
-fn main() {
+/// Without an argument of its own it measures each number of logins in a process of its own: memory that
+/// one measurement has freed would hide what the next one takes.
+fn main() -> std::io::Result<()> {
+    if let Some(logins) = std::env::args().nth(1).and_then(|argument| argument.parse().ok()) {
+        measure(logins);
+        return Ok(());
+    }
+    println!("{USERS} users, each with 3 devices and 2 places; bytes a user");
+    println!("{:<8} {:>14} {:>8} {:>8} {:>10}", "answers", "packed profile", "table", "sum", "resident");
+    for logins in LOGINS {
+        let status = Command::new(std::env::current_exe()?).arg(logins.to_string()).status()?;
+        assert!(status.success(), "the measurement ended with {status}");
+    }
+    Ok(())
+}
+
+fn measure(logins: u32) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let sources = sample::sources(&sample::small_world(folder.path()));
     let mut settings = Settings::default();
     settings.learning = Learning::OnAttempt;
     let context = sample::context(settings, sample::snapshot(&sources));
-    println!("{USERS} users, each with 3 devices and 2 places; bytes a user");
-    println!("{:<8} {:>14} {:>8} {:>8} {:>10}", "answers", "packed profile", "table", "sum", "resident");
-    for logins in LOGINS {
-        // Fills the caches of addresses and user agents, which are not the users'.
-        log_all_in(&mut Partition::default(), &context, 1000, logins);
-        let before = resident_bytes();
-        let mut partition = Partition::default();
-        log_all_in(&mut partition, &context, USERS, logins);
-        let resident = resident_bytes().saturating_sub(before) / USERS as usize;
-        check(&mut partition, logins);
-        let stats = partition.stats();
-        let (packed, table) = (stats.packed_bytes / stats.profiles, stats.table_bytes / stats.profiles);
-        println!("{logins:<8} {packed:>14} {table:>8} {:>8} {resident:>10}", packed + table);
-    }
+    // Fills the caches of addresses and user agents, which are not the users'.
+    log_all_in(&mut Partition::default(), &context, 1000, logins);
+    let before = resident_bytes();
+    let mut partition = Partition::default();
+    log_all_in(&mut partition, &context, USERS, logins);
+    let resident = resident_bytes().saturating_sub(before) / USERS as usize;
+    check(&mut partition, logins);
+    let stats = partition.stats();
+    let (packed, table) = (stats.packed_bytes / stats.profiles, stats.table_bytes / stats.profiles);
+    println!("{logins:<8} {packed:>14} {table:>8} {:>8} {resident:>10}", packed + table);
 }
 
 /// Every user logs in once, then every user again, and so on, as in real traffic.

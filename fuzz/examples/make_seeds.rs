@@ -9,8 +9,8 @@ use assess::Settings;
 use engine::{Context, Partition};
 use intel::snapshot::Content;
 use intel::{Agents, Snapshot};
-use model::codec::decode;
 use mmdb_writer::{Value, Writer};
+use model::codec::decode;
 use profile::{Fingerprints, HashKey, packed};
 use sim::{Traffic, TrafficConfig};
 

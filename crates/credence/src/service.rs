@@ -36,6 +36,19 @@ pub fn stream_config(config: &Config) -> StreamConfig {
     settings
 }
 
+/// What is wrong with the stream's settings beyond single keys, each with the key as this configuration
+/// names it: librdkafka's properties, topics of one name.
+pub fn stream_problems(config: &Config) -> Vec<String> {
+    match stream_config(config).check() {
+        Ok(()) => Vec::new(),
+        Err(stream::Error::Config(problems)) => {
+            let prefix = |key: &str| if key.starts_with("topics.") { "" } else { "kafka." };
+            problems.iter().map(|problem| format!("{}{problem}", prefix(&problem.key))).collect()
+        }
+        Err(other) => vec![other.to_string()],
+    }
+}
+
 /// How to reach the brokers.
 pub fn connection(config: &Config) -> Connection {
     let mut connection = Connection::new(config.brokers.clone());
@@ -107,7 +120,7 @@ impl Service {
         let settings = stream_config(&config);
         let agents = Agents::default();
         // Everything that can be wrong without a broker, at once.
-        let mut errors: Vec<String> = settings.check().err().iter().map(ToString::to_string).collect();
+        let mut errors = stream_problems(&config);
         let loaded = match intel::load(&config.sources, agents.clone()) {
             Ok(loaded) => Some(loaded),
             Err(failed) => {

@@ -3,11 +3,12 @@
 //!
 //! Fields of a type that is not expected count as absent: schemas differ between vendors and versions.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use maxminddb::Reader;
+use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use model::assessment::Category;
 use model::event::cut_place_name;
 use model::evidence::{GeoRecord, LookupFailed, Network};
@@ -38,10 +39,8 @@ impl Database {
     pub fn new(bytes: Vec<u8>) -> Result<Self, DatabaseError> {
         let reader = Reader::from_source(bytes)
             .map_err(|error| DatabaseError(format!("no database in MaxMind's format: {error}")))?;
-        reader.verify().map_err(|error| DatabaseError(format!("a damaged database: {error}")))?;
-        let mut networks = reader
-            .networks(maxminddb::WithinOptions::default())
-            .map_err(|error| DatabaseError(format!("a damaged database: {error}")))?;
+        verify(&reader)?;
+        let mut networks = reader.networks(WithinOptions::default()).map_err(damaged)?;
         if networks.next().is_none() {
             return Err(DatabaseError("a database without a single network".to_owned()));
         }
@@ -112,6 +111,33 @@ impl Database {
         .find(|(mark, _)| marks.get(&[mark]).is_true());
         Ok(category.map(|(_, category)| (category, prefix_len)))
     }
+}
+
+fn damaged(error: MaxMindDbError) -> DatabaseError {
+    DatabaseError(format!("a damaged database: {error}"))
+}
+
+/// Checks the whole structure. The library's own check also wants a description, which some writers
+/// leave out and no lookup needs: a database without one is walked here instead.
+fn verify(reader: &Reader<Vec<u8>>) -> Result<(), DatabaseError> {
+    let metadata = reader.metadata();
+    if !metadata.description.is_empty() && !metadata.database_type.is_empty() {
+        return reader.verify().map_err(damaged);
+    }
+    // A tree of so many nodes has at most one leaf more; one with a cycle has no end of them.
+    let most_leaves = metadata.node_count as usize + 1;
+    let mut decoded = HashSet::new();
+    let everything = WithinOptions::default().include_networks_without_data();
+    for (count, leaf) in reader.networks(everything).map_err(damaged)?.enumerate() {
+        if count > most_leaves {
+            return Err(DatabaseError("a damaged database: its search tree has a cycle".to_owned()));
+        }
+        let leaf = leaf.map_err(damaged)?;
+        if leaf.offset().is_some_and(|offset| decoded.insert(offset)) {
+            leaf.decode::<Value<'_>>().map_err(damaged)?;
+        }
+    }
+    Ok(())
 }
 
 /// The nested schema of GeoIP2 and GeoLite2, and the flat one of DB-IP Lite.

@@ -24,7 +24,7 @@ const CODES: &str = "ADAND AEARE AFAFG AGATG AIAIA ALALB AMARM AOAGO AQATA ARARG
 pub fn country_code3(code: &str) -> Option<&'static str> {
     let codes: [u8; 2] = code.as_bytes().try_into().ok()?;
     // Entries are of one length: five letters and a space.
-    let entries = CODES.as_bytes().len().div_ceil(6);
+    let entries = CODES.len().div_ceil(6);
     let entry = |index: usize| CODES.get(index * 6..index * 6 + 5);
     let (mut low, mut high) = (0, entries);
     while low < high {

@@ -213,9 +213,9 @@ wire_objects! {
     /// Fields that are not named here are ignored.
     Wire<'a> {
         /// Names one try of a login; its completion carries the same.
-        #[serde(borrow)] #[schemars(required, schema_with = "schema::id")] id: Text<'a>,
+        #[serde(borrow)] #[schemars(schema_with = "schema::id")] id: Text<'a>,
         /// RFC 3339 with offset, or integer milliseconds since the epoch; from 2000 up to 2100.
-        #[serde(borrow)] #[schemars(required, schema_with = "schema::time")] time: When<'a>,
+        #[serde(borrow)] #[schemars(schema_with = "schema::time")] time: When<'a>,
         /// `attempt` (default): a verdict is wanted. `completion`: the login is over.
         #[serde(borrow)] #[schemars(schema_with = "schema::stage")] stage: Text<'a>,
         /// Default `success`; only success teaches.
@@ -223,7 +223,7 @@ wire_objects! {
         /// Why it failed.
         #[serde(borrow)] error: ErrorInfo<'a>,
         /// Whose settings and users these are.
-        #[serde(borrow)] #[schemars(required, schema_with = "schema::tenant")] tenant: TenantInfo<'a>,
+        #[serde(borrow)] #[schemars(schema_with = "schema::tenant")] tenant: TenantInfo<'a>,
         /// Who tries to log in; the id may be absent only when the outcome is a failure.
         #[serde(borrow)] user: User<'a>,
         /// The application.

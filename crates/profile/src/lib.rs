@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
+mod bytes;
 pub mod devices;
 pub mod fingerprint;
 pub mod geometry;

@@ -1,8 +1,9 @@
-//! A profile as a compact record of bytes: MessagePack arrays behind a version byte.
+//! A profile as a compact record of bytes behind a version byte.
 //!
-//! Three things keep it small: times are written as differences to one of them, spots are written once
-//! and referred to by number, and an answer's words are packed into one integer. A record of another
-//! version or a damaged one is an error, never a guess.
+//! Every event reads one and most write one, and there are millions of them, so the format is made by
+//! hand: times are differences to one of them, a spot is written where it is first named and is a number
+//! from then on, an answer's words are one integer. A record of another version or a damaged one is an
+//! error, never a guess.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use model::assessment::Category;
 use model::evidence::Version;
 use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::answers::{RecentAnswer, StoredAnswer, StoredAssessment, StoredEntry, StoredTravel};
+use crate::bytes::{Reader, Writer};
 use crate::devices::{Device, Shown};
 use crate::fingerprint::AgentPrint;
 use crate::geometry::{Point, Spot};
@@ -21,7 +22,13 @@ use crate::waiting::WaitingAttempt;
 use crate::{Answers, Devices, Places, Profile, Waiting};
 
 /// Version of the format, the first byte of every record.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
+/// Room for a record while it is written; few are longer.
+const USUAL_BYTES: usize = 1024;
+/// Room for a list while it is read; few are longer.
+const USUAL_LENGTH: usize = 10;
+/// No time is further from the epoch, in milliseconds: differences of times cannot overflow.
+const MAX_TIME_MS: u64 = 1 << 52;
 
 /// A stored profile cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,39 +37,19 @@ pub enum CorruptProfile {
     #[error("profile format {0} is not known; this program reads format {FORMAT_VERSION}")]
     UnknownVersion(u8),
     /// Not what this program writes.
-    #[error("the profile's bytes are damaged: {0}")]
-    Damaged(String),
+    #[error("the profile's {0} bytes are damaged")]
+    Damaged(usize),
 }
 
 /// Writes a profile.
 #[must_use]
 pub fn pack(profile: &Profile) -> Box<[u8]> {
     let base = profile.mark.or_else(|| profile.answers.0.last().map(|answer| answer.assessment.time));
-    let mut packer = Packer { base: base.unwrap_or_default().0, spots: Vec::with_capacity(8) };
-    let devices = profile.devices.0.iter().map(|device| packer.device(device)).collect();
-    let stored = profile.places.stored.iter();
-    let stored = stored.map(|place| (packer.spot(&place.spot), packer.time(place.last_seen))).collect();
-    let last = profile.places.last.as_ref().map(|last| (packer.spot(&last.spot), packer.time(last.time)));
-    let answers = profile.answers.0.iter();
-    let answers = answers.map(|answer| (answer.id, answer.evidence, packer.assessment(answer))).collect();
-    let waiting = profile.waiting.0.iter().map(|waiting| packer.waiting(waiting)).collect();
-    let record = Record {
-        base: packer.base,
-        mark: profile.mark.map(|mark| packer.time(mark)),
-        devices,
-        spots: packer.spots.iter().map(|spot| SpotRecord::from(*spot)).collect(),
-        stored,
-        last,
-        answers,
-        waiting,
-    };
-    let mut bytes = Vec::with_capacity(512);
-    bytes.push(FORMAT_VERSION);
-    // Writing these types to memory cannot fail; an empty record would be refused by `unpack`.
-    if rmp_serde::encode::write(&mut bytes, &record).is_err() {
-        bytes.truncate(1);
-    }
-    bytes.into_boxed_slice()
+    let base = base.unwrap_or_default().0;
+    let mut packer = Packer { out: Writer(Vec::with_capacity(USUAL_BYTES)), base, spots: Vec::with_capacity(8) };
+    packer.profile(profile);
+    // A copy takes no more room than it needs; a shrunk buffer may keep its size class.
+    Box::from(packer.out.0.as_slice())
 }
 
 /// Reads a profile.
@@ -70,329 +57,474 @@ pub fn pack(profile: &Profile) -> Box<[u8]> {
 /// # Errors
 /// [`CorruptProfile`] when the bytes are not what [`pack`] of this version writes.
 pub fn unpack(bytes: &[u8]) -> Result<Profile, CorruptProfile> {
-    let (&version, body) = bytes.split_first().ok_or_else(|| CorruptProfile::Damaged("no bytes".into()))?;
+    let (&version, body) = bytes.split_first().ok_or(CorruptProfile::Damaged(0))?;
     if version != FORMAT_VERSION {
         return Err(CorruptProfile::UnknownVersion(version));
     }
-    let record: Record<'_> = rmp_serde::from_slice(body).map_err(|error| CorruptProfile::Damaged(error.to_string()))?;
-    let unpacker = Unpacker { base: record.base, spots: record.spots.into_iter().map(Spot::from).collect() };
-    unpacker
-        .profile(record.mark, record.devices, record.stored, record.last, record.answers, record.waiting)
-        .ok_or_else(|| CorruptProfile::Damaged("a number is out of range".into()))
+    let mut unpacker = Unpacker { body: Reader(body), base: 0, spots: Vec::with_capacity(8) };
+    let profile = unpacker.profile().filter(|_| unpacker.body.0.is_empty());
+    profile.ok_or(CorruptProfile::Damaged(bytes.len()))
 }
 
-/// The number of a spot in the record's table.
-type SpotNumber = u16;
-/// A stored place or the last place: spot and time.
-type PlaceRecord = (SpotNumber, i64);
-/// A recent answer: id, evidence, answer.
-type AnswerRecord<'a> = (u64, u64, AssessmentRecord<'a>);
-
-#[derive(Serialize, Deserialize)]
-struct Record<'a> {
-    base: i64,
-    mark: Option<i64>,
-    devices: Vec<DeviceRecord>,
-    #[serde(borrow)]
-    spots: Vec<SpotRecord<'a>>,
-    stored: Vec<PlaceRecord>,
-    last: Option<PlaceRecord>,
-    #[serde(borrow)]
-    answers: Vec<AnswerRecord<'a>>,
-    #[serde(borrow)]
-    waiting: Vec<WaitingRecord<'a>>,
+/// What is there of a device, of a waiting attempt: one bit each.
+mod has {
+    pub(super) const COOKIE: u8 = 1;
+    pub(super) const AGENT: u8 = 2;
+    pub(super) const BROWSER: u8 = 4;
+    pub(super) const IPV4: u8 = 8;
+    pub(super) const IPV6: u8 = 16;
+    pub(super) const SPOT: u8 = 32;
+    pub(super) const TEACHES: u8 = 64;
 }
 
-#[derive(Serialize, Deserialize)]
-struct DeviceRecord {
-    cookie: Option<u64>,
-    agent: Option<AgentRecord>,
-    expiry: i64,
+/// Flags of an answer's travel; 0 where there is none.
+mod travel {
+    pub(super) const THERE: u8 = 1;
+    pub(super) const WITH_SPEED: u8 = 2;
+    pub(super) const KNOWN_PLACE: u8 = 4;
 }
 
-#[derive(Serialize, Deserialize)]
-struct AgentRecord(u64, Option<(u32, Vec<u64>)>);
-
-#[derive(Serialize, Deserialize)]
-struct SpotRecord<'a>(i32, i32, u32, Option<&'a str>, Option<&'a str>);
-
-#[derive(Serialize, Deserialize)]
-struct AssessmentRecord<'a> {
-    time: i64,
-    words: u32,
-    /// Reference spot, its time, spot of the attempt, whether there is speed, whether it is known.
-    travel: Option<(SpotNumber, i64, SpotNumber, u8)>,
-    #[serde(borrow)]
-    entry: Option<EntryRecord<'a>>,
-    data_set: u32,
-}
-
-/// Address, prefix length, list, category.
-#[derive(Serialize, Deserialize)]
-struct EntryRecord<'a>(IpRecord, u8, &'a str, u8);
-
-#[derive(Serialize, Deserialize)]
-enum IpRecord {
-    V4(u32),
-    V6(u64, u64),
-}
-
-#[derive(Serialize, Deserialize)]
-struct WaitingRecord<'a> {
-    id: u64,
-    evidence: u64,
-    cookie: Option<u64>,
-    agent: Option<AgentRecord>,
-    address: Option<IpRecord>,
-    spot: Option<SpotNumber>,
-    teaches: bool,
-    #[serde(borrow)]
-    assessment: AssessmentRecord<'a>,
+/// The words of an answer are one integer: from the lowest bit the combined confidence (2 bits), then
+/// for each assessor the answer's number plus one, 0 for none (6 bits), and its confidence (2 bits), then
+/// one bit each for these.
+mod words {
+    pub(super) const COOKIE_KNOWN: u32 = 1 << 26;
+    pub(super) const CHALLENGE: u32 = 1 << 27;
+    pub(super) const SUCCESS_LOGGED: u32 = 1 << 28;
+    pub(super) const LISTED: u32 = 1 << 29;
 }
 
 struct Packer<'p> {
+    out: Writer,
     base: i64,
+    /// The spots that were written, in their order.
     spots: Vec<&'p Spot>,
 }
 
 impl<'p> Packer<'p> {
-    fn time(&self, time: Timestamp) -> i64 {
-        time.0 - self.base
+    fn profile(&mut self, profile: &'p Profile) {
+        let Profile { mark, devices, places, answers, waiting } = profile;
+        self.out.byte(FORMAT_VERSION);
+        self.out.signed(self.base);
+        self.out.byte(u8::from(mark.is_some()));
+        if let Some(mark) = mark {
+            self.time(*mark);
+        }
+        self.out.number(devices.0.len() as u64);
+        for Device { cookie, agent, expiry } in &devices.0 {
+            self.out.byte(shown_flags(*cookie, agent.as_ref()));
+            self.shown(*cookie, agent.as_ref());
+            self.time(*expiry);
+        }
+        self.out.number(places.stored.len() as u64);
+        for StoredPlace { spot, last_seen } in &places.stored {
+            self.spot(spot);
+            self.time(*last_seen);
+        }
+        self.out.byte(u8::from(places.last.is_some()));
+        if let Some(LastPlace { spot, time }) = &places.last {
+            self.spot(spot);
+            self.time(*time);
+        }
+        self.out.number(answers.0.len() as u64);
+        for RecentAnswer { id, evidence, assessment, success_logged } in &answers.0 {
+            self.out.fixed(id.to_le_bytes());
+            self.out.fixed(evidence.to_le_bytes());
+            self.assessment(assessment, *success_logged);
+        }
+        self.out.number(waiting.0.len() as u64);
+        for waiting in &waiting.0 {
+            self.waiting(waiting);
+        }
     }
 
-    fn spot(&mut self, spot: &'p Spot) -> SpotNumber {
+    fn time(&mut self, time: Timestamp) {
+        self.out.signed(time.0.wrapping_sub(self.base));
+    }
+
+    /// A spot's number; a number that is new is followed by the spot.
+    fn spot(&mut self, spot: &'p Spot) {
         let found = self.spots.iter().position(|known| *known == spot);
-        // At most 10 stored places, the last place, two spots each of 8 answers and three each of 8
-        // waiting attempts by default; the configuration's limits keep it below 65,536 in any case.
-        found.unwrap_or_else(|| {
+        self.out.number(found.unwrap_or(self.spots.len()) as u64);
+        if found.is_none() {
             self.spots.push(spot);
-            self.spots.len() - 1
-        }) as SpotNumber
-    }
-
-    fn device(&self, device: &Device) -> DeviceRecord {
-        DeviceRecord {
-            cookie: device.cookie,
-            agent: device.agent.as_ref().map(AgentRecord::from),
-            expiry: self.time(device.expiry),
+            self.out.fixed(spot.point.latitude_e7.to_le_bytes());
+            self.out.fixed(spot.point.longitude_e7.to_le_bytes());
+            self.out.number(spot.radius_m.into());
+            for name in [&spot.city, &spot.country] {
+                self.out.byte(u8::from(name.is_some()));
+                if let Some(name) = name {
+                    self.out.text(name);
+                }
+            }
         }
     }
 
-    fn assessment(&mut self, recent: &'p RecentAnswer) -> AssessmentRecord<'p> {
-        self.answer(&recent.assessment, recent.success_logged)
-    }
-
-    fn waiting(&mut self, waiting: &'p WaitingAttempt) -> WaitingRecord<'p> {
-        WaitingRecord {
-            id: waiting.id,
-            evidence: waiting.evidence,
-            cookie: waiting.shown.cookie,
-            agent: waiting.shown.agent.as_ref().map(AgentRecord::from),
-            address: waiting.address.map(IpRecord::from),
-            spot: waiting.spot.as_ref().map(|spot| self.spot(spot)),
-            teaches: waiting.teaches,
-            assessment: self.answer(&waiting.assessment, false),
+    fn shown(&mut self, cookie: Option<u64>, agent: Option<&AgentPrint>) {
+        if let Some(cookie) = cookie {
+            self.out.fixed(cookie.to_le_bytes());
+        }
+        let Some(agent) = agent else { return };
+        self.out.fixed(agent.text.to_le_bytes());
+        let Some((family, version)) = &agent.browser else { return };
+        self.out.fixed(family.to_le_bytes());
+        self.out.number(version.parts().len() as u64);
+        for part in version.parts() {
+            self.out.number(*part);
         }
     }
 
-    fn answer(&mut self, stored: &'p StoredAssessment, success_logged: bool) -> AssessmentRecord<'p> {
-        AssessmentRecord {
-            time: self.time(stored.time),
-            words: pack_words(stored, success_logged),
-            travel: stored.travel.as_ref().map(|travel| {
-                let flags = u8::from(travel.with_speed) | u8::from(travel.known_place) << 1;
-                (self.spot(&travel.from), self.time(travel.from_time), self.spot(&travel.to), flags)
-            }),
-            entry: stored
-                .entry
-                .as_ref()
-                .map(|entry| EntryRecord(entry.ip.into(), entry.prefix_len, &entry.source, entry.category as u8)),
-            data_set: stored.data_set,
+    fn address(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(v4) => self.out.fixed(v4.octets()),
+            IpAddr::V6(v6) => self.out.fixed(v6.octets()),
         }
+    }
+
+    fn assessment(&mut self, stored: &'p StoredAssessment, success_logged: bool) {
+        self.time(stored.time);
+        self.out.fixed(pack_words(stored, success_logged).to_le_bytes());
+        self.out.number(stored.data_set.into());
+        match &stored.travel {
+            None => self.out.byte(0),
+            Some(StoredTravel { from, from_time, to, with_speed, known_place }) => {
+                let speed = if *with_speed { travel::WITH_SPEED } else { 0 };
+                let known = if *known_place { travel::KNOWN_PLACE } else { 0 };
+                self.out.byte(travel::THERE | speed | known);
+                self.spot(from);
+                self.time(*from_time);
+                self.spot(to);
+            }
+        }
+        if let Some(StoredEntry { ip, prefix_len, source, category }) = &stored.entry {
+            self.out.byte(address_flag(*ip));
+            self.address(*ip);
+            self.out.byte(*prefix_len);
+            self.out.text(source);
+            self.out.byte(*category as u8);
+        }
+    }
+
+    fn waiting(&mut self, waiting: &'p WaitingAttempt) {
+        let WaitingAttempt { id, evidence, shown, address, spot, teaches, assessment } = waiting;
+        self.out.fixed(id.to_le_bytes());
+        self.out.fixed(evidence.to_le_bytes());
+        let spot_flag = if spot.is_some() { has::SPOT } else { 0 };
+        let teaches = if *teaches { has::TEACHES } else { 0 };
+        let address_flag = address.map_or(0, address_flag);
+        self.out.byte(shown_flags(shown.cookie, shown.agent.as_ref()) | address_flag | spot_flag | teaches);
+        self.shown(shown.cookie, shown.agent.as_ref());
+        if let Some(ip) = address {
+            self.address(*ip);
+        }
+        if let Some(spot) = spot {
+            self.spot(spot);
+        }
+        self.assessment(assessment, false);
     }
 }
 
-/// The words of an answer in one integer: from the lowest bit the combined confidence (2 bits), then for
-/// each assessor the answer's number plus one, 0 for none (6 bits), and its confidence (2 bits), then
-/// one bit each for `cookie_known`, a challenge, `success_logged`.
+fn shown_flags(cookie: Option<u64>, agent: Option<&AgentPrint>) -> u8 {
+    let cookie = if cookie.is_some() { has::COOKIE } else { 0 };
+    cookie
+        | match agent {
+            None => 0,
+            Some(AgentPrint { browser: None, .. }) => has::AGENT,
+            Some(_) => has::AGENT | has::BROWSER,
+        }
+}
+
+fn address_flag(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { has::IPV4 } else { has::IPV6 }
+}
+
 fn pack_words(stored: &StoredAssessment, success_logged: bool) -> u32 {
-    let mut words = stored.confidence as u32;
+    let mut packed = stored.confidence as u32;
     let mut shift = 2;
     for answer in [stored.impossible_travel, stored.new_device, stored.untrusted_ip] {
         let bits = answer.map_or(0, |stored| (stored.answer as u32 + 1) | (stored.confidence as u32) << 6);
-        words |= bits << shift;
+        packed |= bits << shift;
         shift += 8;
     }
-    let challenge = stored.decision.action == Action::Challenge;
-    words | u32::from(stored.cookie_known) << 26 | u32::from(challenge) << 27 | u32::from(success_logged) << 28
+    let flag = |is_set: bool, bit| if is_set { bit } else { 0 };
+    packed
+        | flag(stored.cookie_known, words::COOKIE_KNOWN)
+        | flag(stored.decision.action == Action::Challenge, words::CHALLENGE)
+        | flag(success_logged, words::SUCCESS_LOGGED)
+        | flag(stored.entry.is_some(), words::LISTED)
 }
 
-struct Unpacker {
+struct Unpacker<'a> {
+    body: Reader<'a>,
     base: i64,
     spots: Vec<Spot>,
 }
 
-impl Unpacker {
-    fn profile(
-        &self,
-        mark: Option<i64>,
-        devices: Vec<DeviceRecord>,
-        stored: Vec<PlaceRecord>,
-        last: Option<PlaceRecord>,
-        answers: Vec<AnswerRecord<'_>>,
-        waiting: Vec<WaitingRecord<'_>>,
-    ) -> Option<Profile> {
-        let mark = match mark {
-            None => None,
-            Some(mark) => Some(self.time(mark)?),
-        };
-        let device = |device: DeviceRecord| {
-            let expiry = self.time(device.expiry)?;
-            Some(Device { cookie: device.cookie, agent: device.agent.map(AgentPrint::from), expiry })
-        };
-        let place = |(spot, seen)| Some(StoredPlace { spot: self.spot(spot)?, last_seen: self.time(seen)? });
-        let last = match last {
-            None => None,
-            Some((spot, time)) => Some(LastPlace { spot: self.spot(spot)?, time: self.time(time)? }),
-        };
-        let answer = |(id, evidence, record): AnswerRecord<'_>| {
-            let success_logged = record.words >> 28 & 1 == 1;
-            Some(RecentAnswer { id, evidence, assessment: self.assessment(record)?, success_logged })
-        };
-        Some(Profile {
-            mark,
-            devices: Devices(devices.into_iter().map(device).collect::<Option<_>>()?),
-            places: Places { last, stored: stored.into_iter().map(place).collect::<Option<_>>()? },
-            answers: Answers(answers.into_iter().map(answer).collect::<Option<_>>()?),
-            waiting: Waiting(waiting.into_iter().map(|record| self.waiting(record)).collect::<Option<_>>()?),
-        })
+impl Unpacker<'_> {
+    fn profile(&mut self) -> Option<Profile> {
+        self.base = self.body.signed()?;
+        let mark = if self.flag()? { Some(self.time()?) } else { None };
+        let devices = Devices(self.list(Self::device)?);
+        let stored = self.list(|this| Some(StoredPlace { spot: this.spot()?, last_seen: this.time()? }))?;
+        let last = if self.flag()? { Some(LastPlace { spot: self.spot()?, time: self.time()? }) } else { None };
+        let answers = Answers(self.list(Self::answer)?);
+        let waiting = Waiting(self.list(Self::waiting)?);
+        Some(Profile { mark, devices, places: Places { last, stored }, answers, waiting })
     }
 
-    fn time(&self, difference: i64) -> Option<Timestamp> {
-        self.base.checked_add(difference).map(Timestamp)
+    /// A list: its length, then its elements. Each takes a byte at least, so no length is believed that
+    /// the record has no bytes for.
+    fn list<T>(&mut self, element: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let length = usize::try_from(self.body.number()?).ok().filter(|length| *length <= self.body.0.len())?;
+        let mut list = Vec::with_capacity(length.min(USUAL_LENGTH));
+        for _ in 0..length {
+            list.push(element(self)?);
+        }
+        Some(list)
     }
 
-    fn spot(&self, number: SpotNumber) -> Option<Spot> {
-        self.spots.get(usize::from(number)).cloned()
+    fn flag(&mut self) -> Option<bool> {
+        match self.body.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
     }
 
-    fn waiting(&self, record: WaitingRecord<'_>) -> Option<WaitingAttempt> {
-        let spot = match record.spot {
-            None => None,
-            Some(number) => Some(self.spot(number)?),
-        };
-        Some(WaitingAttempt {
-            id: record.id,
-            evidence: record.evidence,
-            shown: Shown { cookie: record.cookie, agent: record.agent.map(AgentPrint::from) },
-            address: record.address.map(IpAddr::from),
-            spot,
-            teaches: record.teaches,
-            assessment: self.assessment(record.assessment)?,
-        })
+    fn hash(&mut self) -> Option<u64> {
+        self.body.fixed().map(u64::from_le_bytes)
     }
 
-    fn assessment(&self, record: AssessmentRecord<'_>) -> Option<StoredAssessment> {
-        let words = record.words;
-        let confidence = |bits: u32| Confidence::ALL[(bits & 3) as usize];
-        let answer = |index: u32| {
-            let bits = words >> (2 + 8 * index);
-            match bits & 0x3f {
-                0 => Some(None),
-                number => {
-                    let answer = Answer::from_number((number - 1) as u8)?;
-                    Some(Some(StoredAnswer { answer, confidence: confidence(bits >> 6) }))
-                }
-            }
+    fn time(&mut self) -> Option<Timestamp> {
+        let time = self.base.checked_add(self.body.signed()?)?;
+        (time.unsigned_abs() <= MAX_TIME_MS).then_some(Timestamp(time))
+    }
+
+    fn spot(&mut self) -> Option<Spot> {
+        let number = usize::try_from(self.body.number()?).ok()?;
+        if number == self.spots.len() {
+            let latitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+            let longitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+            let radius_m = self.body.number()?.try_into().ok()?;
+            let (city, country) = (self.name()?, self.name()?);
+            self.spots.push(Spot { point: Point { latitude_e7, longitude_e7 }, radius_m, city, country });
+        }
+        self.spots.get(number).cloned()
+    }
+
+    fn name(&mut self) -> Option<Option<Arc<str>>> {
+        if self.flag()? { Some(Some(self.body.text()?.into())) } else { Some(None) }
+    }
+
+    fn device(&mut self) -> Option<Device> {
+        let flags = self.body.byte()?;
+        let Shown { cookie, agent } = self.shown(flags)?;
+        Some(Device { cookie, agent, expiry: self.time()? })
+    }
+
+    fn shown(&mut self, flags: u8) -> Option<Shown> {
+        let cookie = if flags & has::COOKIE != 0 { Some(self.hash()?) } else { None };
+        let agent = if flags & has::AGENT != 0 {
+            let text = self.hash()?;
+            let browser = if flags & has::BROWSER != 0 { Some(self.browser()?) } else { None };
+            Some(AgentPrint { text, browser })
+        } else {
+            None
         };
-        let travel = match record.travel {
-            None => None,
-            Some((from, from_time, to, flags)) => Some(StoredTravel {
-                from: self.spot(from)?,
-                from_time: self.time(from_time)?,
-                to: self.spot(to)?,
-                with_speed: flags & 1 == 1,
-                known_place: flags & 2 == 2,
-            }),
-        };
-        let entry = match record.entry {
-            None => None,
-            Some(EntryRecord(ip, prefix_len, source, category)) => Some(StoredEntry {
-                ip: ip.into(),
-                prefix_len,
-                source: Arc::from(source),
-                category: Category::ALL.into_iter().find(|known| *known as u8 == category)?,
-            }),
-        };
-        let decision = if words >> 27 & 1 == 1 {
+        Some(Shown { cookie, agent })
+    }
+
+    fn browser(&mut self) -> Option<(u32, Version)> {
+        let family = u32::from_le_bytes(self.body.fixed()?);
+        let parts = self.list(|this| this.body.number())?;
+        Some((family, Version::from_parts(parts)))
+    }
+
+    fn address(&mut self, flags: u8) -> Option<Option<IpAddr>> {
+        if flags & has::IPV4 != 0 {
+            Some(Some(Ipv4Addr::from(self.body.fixed::<4>()?).into()))
+        } else if flags & has::IPV6 != 0 {
+            Some(Some(Ipv6Addr::from(self.body.fixed::<16>()?).into()))
+        } else {
+            Some(None)
+        }
+    }
+
+    fn answer(&mut self) -> Option<RecentAnswer> {
+        let (id, evidence) = (self.hash()?, self.hash()?);
+        let (assessment, success_logged) = self.assessment()?;
+        Some(RecentAnswer { id, evidence, assessment, success_logged })
+    }
+
+    fn waiting(&mut self) -> Option<WaitingAttempt> {
+        let (id, evidence) = (self.hash()?, self.hash()?);
+        let flags = self.body.byte()?;
+        let shown = self.shown(flags)?;
+        let address = self.address(flags)?;
+        let spot = if flags & has::SPOT != 0 { Some(self.spot()?) } else { None };
+        let teaches = flags & has::TEACHES != 0;
+        let (assessment, _) = self.assessment()?;
+        Some(WaitingAttempt { id, evidence, shown, address, spot, teaches, assessment })
+    }
+
+    /// An answer, and whether its success was logged.
+    fn assessment(&mut self) -> Option<(StoredAssessment, bool)> {
+        let time = self.time()?;
+        let packed = u32::from_le_bytes(self.body.fixed()?);
+        let is_set = |bit| packed & bit != 0;
+        let data_set = self.body.number()?.try_into().ok()?;
+        let travel = self.travel()?;
+        let entry = if is_set(words::LISTED) { Some(self.entry()?) } else { None };
+        let decision = if is_set(words::CHALLENGE) {
             Decision { action: Action::Challenge, reason: Reason::ConfidenceLow }
         } else {
             Decision { action: Action::None, reason: Reason::ConfidenceNotLow }
         };
-        Some(StoredAssessment {
-            time: self.time(record.time)?,
-            confidence: confidence(words),
-            impossible_travel: answer(0)?,
+        let assessment = StoredAssessment {
+            time,
+            confidence: confidence(packed),
+            impossible_travel: answer(packed >> 2)?,
             travel,
-            new_device: answer(1)?,
-            cookie_known: words >> 26 & 1 == 1,
-            untrusted_ip: answer(2)?,
+            new_device: answer(packed >> 10)?,
+            cookie_known: is_set(words::COOKIE_KNOWN),
+            untrusted_ip: answer(packed >> 18)?,
             entry,
             decision,
-            data_set: record.data_set,
-        })
+            data_set,
+        };
+        Some((assessment, is_set(words::SUCCESS_LOGGED)))
+    }
+
+    fn travel(&mut self) -> Option<Option<StoredTravel>> {
+        let flags = self.body.byte()?;
+        if flags & travel::THERE == 0 {
+            return Some(None);
+        }
+        Some(Some(StoredTravel {
+            from: self.spot()?,
+            from_time: self.time()?,
+            to: self.spot()?,
+            with_speed: flags & travel::WITH_SPEED != 0,
+            known_place: flags & travel::KNOWN_PLACE != 0,
+        }))
+    }
+
+    fn entry(&mut self) -> Option<StoredEntry> {
+        let flags = self.body.byte()?;
+        let ip = self.address(flags)??;
+        let prefix_len = self.body.byte()?;
+        let source = self.body.text()?.into();
+        let number = self.body.byte()?;
+        let category = Category::ALL.into_iter().find(|known| *known as u8 == number)?;
+        Some(StoredEntry { ip, prefix_len, source, category })
     }
 }
 
-impl From<IpAddr> for IpRecord {
-    fn from(ip: IpAddr) -> Self {
-        match ip {
-            IpAddr::V4(v4) => IpRecord::V4(v4.to_bits()),
-            IpAddr::V6(v6) => IpRecord::V6((v6.to_bits() >> 64) as u64, v6.to_bits() as u64),
+fn confidence(bits: u32) -> Confidence {
+    Confidence::ALL[(bits & 3) as usize]
+}
+
+/// The answer in eight bits of the words.
+fn answer(bits: u32) -> Option<Option<StoredAnswer>> {
+    match bits & 0x3f {
+        0 => Some(None),
+        number => {
+            let answer = Answer::from_number((number - 1) as u8)?;
+            Some(Some(StoredAnswer { answer, confidence: confidence(bits >> 6) }))
         }
     }
 }
 
-impl From<IpRecord> for IpAddr {
-    fn from(record: IpRecord) -> Self {
-        match record {
-            IpRecord::V4(bits) => Ipv4Addr::from_bits(bits).into(),
-            IpRecord::V6(high, low) => Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(latitude_e7: i32, city: Option<&str>) -> Spot {
+        let point = Point { latitude_e7, longitude_e7: -1_800_000_000 };
+        Spot { point, radius_m: 20_000, city: city.map(Arc::from), country: city.map(|_| "NL".into()) }
+    }
+
+    fn assessment(ip: IpAddr) -> StoredAssessment {
+        let stored = |answer| Some(StoredAnswer { answer, confidence: Confidence::Medium });
+        StoredAssessment {
+            time: Timestamp(1_767_571_200_123),
+            confidence: Confidence::Neutral,
+            impossible_travel: stored(Answer::SubstantialTravel),
+            travel: Some(StoredTravel {
+                from: spot(1, Some("Amsterdam")),
+                from_time: Timestamp(1_767_571_200_000),
+                to: spot(2, None),
+                with_speed: true,
+                known_place: true,
+            }),
+            new_device: None,
+            cookie_known: true,
+            untrusted_ip: stored(Answer::ListedVpn),
+            entry: Some(StoredEntry { ip, prefix_len: 24, source: "list".into(), category: Category::Vpn }),
+            decision: Decision { action: Action::Challenge, reason: Reason::ConfidenceLow },
+            data_set: u32::MAX,
         }
     }
-}
 
-impl From<&AgentPrint> for AgentRecord {
-    fn from(print: &AgentPrint) -> Self {
-        AgentRecord(print.text, print.browser.as_ref().map(|(family, version)| (*family, version.parts().to_vec())))
-    }
-}
-
-impl From<AgentRecord> for AgentPrint {
-    fn from(AgentRecord(text, browser): AgentRecord) -> Self {
-        AgentPrint { text, browser: browser.map(|(family, parts)| (family, Version::from_parts(parts))) }
-    }
-}
-
-impl<'p> From<&'p Spot> for SpotRecord<'p> {
-    fn from(spot: &'p Spot) -> Self {
-        SpotRecord(
-            spot.point.latitude_e7,
-            spot.point.longitude_e7,
-            spot.radius_m,
-            spot.city.as_deref(),
-            spot.country.as_deref(),
-        )
-    }
-}
-
-impl From<SpotRecord<'_>> for Spot {
-    fn from(SpotRecord(latitude_e7, longitude_e7, radius_m, city, country): SpotRecord<'_>) -> Self {
-        Spot {
-            point: Point { latitude_e7, longitude_e7 },
-            radius_m,
-            city: city.map(Arc::from),
-            country: country.map(Arc::from),
+    fn full_profile() -> Profile {
+        let version = Version::parse("143.0.7499.41");
+        let agents = [None, Some(AgentPrint { text: 7, browser: None })];
+        let agents = agents.into_iter().chain([Some(AgentPrint { text: u64::MAX, browser: version.map(|v| (9, v)) })]);
+        let devices =
+            agents.map(|agent| Device { cookie: Some(u64::MAX), agent, expiry: Timestamp(1_770_000_000_000) });
+        let devices: Vec<Device> = devices.collect();
+        let v4 = IpAddr::from([192, 0, 2, 1]);
+        let v6 = IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | 1));
+        let waiting = |address: Option<IpAddr>, spot: Option<Spot>, teaches| WaitingAttempt {
+            id: 1,
+            evidence: 2,
+            shown: Shown { cookie: None, agent: devices[2].agent.clone() },
+            address,
+            spot,
+            teaches,
+            assessment: assessment(v6),
+        };
+        Profile {
+            mark: Some(Timestamp(1_767_571_200_123)),
+            places: Places {
+                last: Some(LastPlace { spot: spot(2, None), time: Timestamp(1_767_571_100_000) }),
+                stored: vec![StoredPlace { spot: spot(3, Some("")), last_seen: Timestamp(1_700_000_000_000) }],
+            },
+            answers: Answers(vec![
+                RecentAnswer { id: 3, evidence: 4, assessment: assessment(v4), success_logged: true },
+                RecentAnswer {
+                    id: 5,
+                    evidence: 6,
+                    assessment: StoredAssessment { travel: None, entry: None, ..assessment(v4) },
+                    success_logged: false,
+                },
+            ]),
+            waiting: Waiting(vec![waiting(Some(v4), Some(spot(4, None)), true), waiting(None, None, false)]),
+            devices: Devices(devices),
         }
+    }
+
+    #[test]
+    fn profiles_survive() {
+        let full = full_profile();
+        let unmarked = Profile { mark: None, ..full.clone() };
+        for profile in [Profile::default(), unmarked, full] {
+            assert_eq!(unpack(&pack(&profile)), Ok(profile));
+        }
+    }
+
+    #[test]
+    fn damaged_records_are_refused() {
+        let bytes = pack(&full_profile());
+        for length in 0..bytes.len() {
+            assert_eq!(unpack(&bytes[..length]), Err(CorruptProfile::Damaged(length)), "cut off at {length}");
+        }
+        let longer = [&*bytes, &[0]].concat();
+        assert_eq!(unpack(&longer), Err(CorruptProfile::Damaged(longer.len())));
+        assert_eq!(unpack(&[1, 2, 3]), Err(CorruptProfile::UnknownVersion(1)));
+        let no_such_length = [FORMAT_VERSION, 0, 0, 0xff, 0xff, 0x7f];
+        assert_eq!(unpack(&no_such_length), Err(CorruptProfile::Damaged(6)));
+        let far_time = [&[FORMAT_VERSION][..], &[0xff; 9], &[0x01, 1, 0x02]].concat();
+        assert_eq!(unpack(&far_time), Err(CorruptProfile::Damaged(far_time.len())));
     }
 }

@@ -35,7 +35,9 @@ fn base(connection: &Connection, role: &str) -> ClientConfig {
         // Brokers close idle connections; that is not worth a line in the log.
         .set("log.connection.close", "false")
         // For producers the default is true.
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        // OpenSSL is built in and knows no certificates of its own: look where systems keep theirs.
+        .set("ssl.ca.location", "probe");
     config
 }
 

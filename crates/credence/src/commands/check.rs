@@ -9,7 +9,7 @@ use intel::Agents;
 use super::ConfigArgs;
 use crate::data;
 use crate::errors::all_errors;
-use crate::service::stream_config;
+use crate::service::stream_problems;
 
 /// Options of `credence check`.
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ impl CheckArgs {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
         let Some(config) = self.config.read()? else { return Ok(ExitCode::SUCCESS) };
-        let mut errors: Vec<String> = stream_config(&config).check().err().iter().map(ToString::to_string).collect();
+        let mut errors = stream_problems(&config);
         match intel::load(&config.sources, Agents::default()) {
             Err(failed) => errors.extend(failed.iter().map(ToString::to_string)),
             Ok(loaded) => {

@@ -12,9 +12,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use intel::Agents;
 
 use crate::config::{Config, Inputs};
 use crate::errors::all_errors;
+use crate::service::stream_problems;
 
 /// Scores logins for risk: login events in, confidence levels and tenant log records out.
 #[derive(Parser)]
@@ -110,7 +112,16 @@ impl ConfigArgs {
             relay_lists: self.relay_list.clone(),
             allow: self.allow.clone(),
         };
-        let config = Config::read(&inputs).map_err(|errors| all_errors("the configuration", &errors))?;
+        let (config, errors) = Config::read_what_is_right(&inputs);
+        if !errors.is_empty() {
+            // The files that it names and the properties are looked at all the same: one report, not three.
+            let mut errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            errors.extend(stream_problems(&config));
+            errors.extend(
+                intel::load(&config.sources, Agents::default()).err().iter().flatten().map(ToString::to_string),
+            );
+            return Err(all_errors("the configuration", &errors));
+        }
         if self.print_config {
             print!("{}", config.to_toml());
             return Ok(None);

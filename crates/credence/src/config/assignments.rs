@@ -118,7 +118,7 @@ pub(super) fn collect(inputs: &Inputs) -> (Vec<Assignment>, Vec<ConfigError>) {
     let mut errors = Vec::new();
     if let Some((path, text)) = &inputs.file {
         match text.parse::<toml::Table>() {
-            Ok(table) => flatten(&Origin::File(path.clone()), "", table, &mut assignments, &mut errors),
+            Ok(table) => flatten(&Origin::File(path.clone()), "", table, &mut assignments),
             Err(error) => errors.push(ConfigError::NotToml {
                 path: path.display().to_string(),
                 why: error.to_string().trim().to_owned(),
@@ -193,18 +193,12 @@ fn from_environment(
 }
 
 /// Tables become dotted keys; values become text.
-fn flatten(
-    origin: &Origin,
-    prefix: &str,
-    table: toml::Table,
-    assignments: &mut Vec<Assignment>,
-    errors: &mut Vec<ConfigError>,
-) {
+fn flatten(origin: &Origin, prefix: &str, table: toml::Table, assignments: &mut Vec<Assignment>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let value = match value {
             toml::Value::Table(inner) => {
-                flatten(origin, &key, inner, assignments, errors);
+                flatten(origin, &key, inner, assignments);
                 continue;
             }
             toml::Value::Array(elements) => elements.into_iter().map(text_of).collect(),

@@ -130,6 +130,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn read(inputs: &Inputs) -> Result<Self, Vec<ConfigError>> {
+        let (config, errors) = Self::read_what_is_right(inputs);
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// Reads the configuration as far as it is right, and everything that is wrong with it: whoever
+    /// reports that can go on and look for what is wrong with the files that it names.
+    #[must_use]
+    pub fn read_what_is_right(inputs: &Inputs) -> (Self, Vec<ConfigError>) {
         let (assignments, mut errors) = assignments::collect(inputs);
         let mut config = Config::default();
         // A preset replaces all settings, so it goes first, wherever it was set.
@@ -140,7 +148,7 @@ impl Config {
                 errors.push(error);
             }
         }
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
+        (config, errors)
     }
 
     /// The configuration as TOML, every key with its value in force; secrets are masked.

@@ -34,6 +34,7 @@ fn check(folder: &Path) {
     assert_eq!(ran.status, Some(if dead.is_empty() { 0 } else { 2 }), "{name}: {}", ran.stderr);
 
     let verdicts: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!verdicts.is_empty(), "{name} asks nothing");
     let verdicts = verdicts.into_iter().map(without_versions).collect();
     compare(&name, "verdict", verdicts, &folder.join("expected-verdicts.jsonl"));
     let logs = lines(&room.join("logs.jsonl")).into_iter().map(essence_of_log).collect();
@@ -52,7 +53,9 @@ fn prepare(folder: &Path, name: &str) -> PathBuf {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => fs::write(room.join(path.with_extension("mmdb").file_name().unwrap()), database(&path)).unwrap(),
+            Some("json") => {
+                fs::write(room.join(path.with_extension("mmdb").file_name().unwrap()), database(&path)).unwrap()
+            }
             Some("txt") => drop(fs::copy(&path, room.join(path.file_name().unwrap())).unwrap()),
             _ => {}
         }

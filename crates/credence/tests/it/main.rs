@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod config;
 mod conformance;
+mod demo;
+mod deploy;
+mod instance;
+mod kafka;
+mod lab;
 mod program;
+mod schemas;
 mod score;
+mod start;

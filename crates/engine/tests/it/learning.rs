@@ -10,14 +10,14 @@ fn stranger(at: i64) -> Event {
 #[test]
 fn how_much_a_login_teaches() {
     // Each time: a first login in London, then this one, then whether its device is known.
-    let cases: &[(&str, &[(&str, &str)], Event, &str, &str)] = &[
-        ("high: everything", &[], stranger(HOUR), "high", "match"),
+    let cases = [
+        ("high: everything", &[][..], stranger(HOUR), "high", "match"),
         // IP medium, travel low, device low: challenged, so it waits.
-        ("challenged: nothing yet", &[], stranger(HOUR).from(VPN), "low", "no_match"),
-        ("on_attempt: everything", &[("learning", "on_attempt")], stranger(HOUR).from(VPN), "low", "match"),
+        ("challenged: nothing yet", &[][..], stranger(HOUR).from(VPN), "low", "no_match"),
+        ("on_attempt: everything", &[("learning", "on_attempt")][..], stranger(HOUR).from(VPN), "low", "match"),
         (
             "medium: nothing new",
-            &[("confidence.NewDevice.no_match", "medium"), ("combiner", "strict")],
+            &[("confidence.NewDevice.no_match", "medium"), ("combiner", "strict")][..],
             stranger(HOUR),
             "medium",
             "no_match",
@@ -26,9 +26,9 @@ fn how_much_a_login_teaches() {
     for (name, settings, event, overall, later) in cases {
         let mut world = World::with_settings(settings);
         world.send(&attempt(0));
-        let seen = world.send(event);
-        assert_eq!(seen.overall(), *overall, "{name}");
-        assert_eq!(world.send(&stranger(2 * HOUR)).device(), *later, "{name}");
+        let seen = world.send(&event);
+        assert_eq!(seen.overall(), overall, "{name}");
+        assert_eq!(world.send(&stranger(2 * HOUR)).device(), later, "{name}");
     }
 }
 

@@ -324,11 +324,12 @@ fn json_that_rust_has_no_value_for() {
         (r#","x":1e400e"#, "not_json"),
         (r#","x":1e400,"id":"e1""#, "duplicate_field"),
         (r#","x":"\ud800""#, "read"),
-        (r#","request":{"user_agent":"\ud800"}"#, "read"),
-        (r#","request":{"user_agent":"\udc00\ud800"}"#, "read"),
+        // Half of a surrogate pair makes the string no text.
+        (r#","request":{"user_agent":"\ud800"}"#, "read without request.user_agent"),
+        (r#","request":{"user_agent":"\udc00\ud800"}"#, "read without request.user_agent"),
         (r#","request":{"user_agent":"\ud83d\ude00"}"#, "read"),
         (r#","request":{"user_agent":"\\ud800"}"#, "read"),
-        (r#","request":{"user_agent":"\ud800\n\ud800\u0041"}"#, "read"),
+        (r#","request":{"user_agent":"\ud800\n\ud800\u0041"}"#, "read without request.user_agent"),
         (r#","request":{"user_agent":"\ud8"}"#, "not_json"),
         (r#","\ud800":1"#, "read"),
     ];
@@ -340,10 +341,5 @@ fn json_that_rust_has_no_value_for() {
     let id = start.replace("\"e1\"", "1e400") + "}";
     check("id", id.as_bytes(), JSON, "wrong_type");
     let id = start.replace("\"e1\"", "\"\\ud800\"") + "}";
-    check("a lone surrogate as id", id.as_bytes(), JSON, "read");
-    // It becomes one replacement character of three bytes.
-    for (count, wanted) in [(85, "read"), (86, "out_of_bounds")] {
-        let id = start.replace("e1", &"\\ud800".repeat(count)) + "}";
-        check("many lone surrogates as id", id.as_bytes(), JSON, wanted);
-    }
+    check("half of a surrogate pair in id", id.as_bytes(), JSON, "wrong_type");
 }

@@ -93,7 +93,7 @@ impl Scene {
         Ok(Self {
             service,
             events: traffic.collect(),
-            poison: sim::poison(POISON).into_iter().map(|poison| poison.bytes).collect(),
+            poison: sim::poison(POISON).map(|poison| poison.bytes).collect(),
             expected_verdicts: HashMap::new(),
             expected_logs: 0,
             config,
