@@ -21,13 +21,21 @@ pub struct Encoded {
 pub struct Scoring {
     encoding: Encoding,
     environment_name: String,
+    with_logs: bool,
     scratch: String,
 }
 
 impl Scoring {
     /// With the encoding of the outputs and the name of the deployment.
     pub fn new(encoding: Encoding, environment_name: &str) -> Self {
-        Self { encoding, environment_name: environment_name.to_owned(), scratch: String::new() }
+        Self { encoding, environment_name: environment_name.to_owned(), with_logs: true, scratch: String::new() }
+    }
+
+    /// Leaves out the log records, where nobody wants them.
+    #[must_use]
+    pub fn without_logs(mut self) -> Self {
+        self.with_logs = false;
+        self
     }
 
     /// Scores one record. `seen` is told of the event and its step, for counting.
@@ -46,7 +54,9 @@ impl Scoring {
         if let Some(verdict) = step.verdict(&event) {
             self.encoding.encode(&verdict, &mut out.verdict)?;
         }
-        if let Some(log) = step.log_record(&event, &self.environment_name) {
+        if self.with_logs
+            && let Some(log) = step.log_record(&event, &self.environment_name)
+        {
             self.encoding.encode(&log, &mut out.log)?;
         }
         seen(&event, &step);

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ahash::RandomState;
 use model::evidence::{AgentFacts, Browser, Version};
 use moka::sync::Cache;
 use woothee::parser::Parser;
@@ -18,13 +19,15 @@ const UNKNOWN: &str = "UNKNOWN";
 /// Recognises user agents.
 #[derive(Debug, Clone)]
 pub struct Agents {
-    cache: Cache<Box<str>, Arc<AgentFacts>>,
+    cache: Cache<Box<str>, Arc<AgentFacts>, RandomState>,
     too_long: Arc<AgentFacts>,
 }
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { cache: Cache::new(CACHE_ENTRIES), too_long: Arc::default() }
+        // A hash with a secret key: an attacker chooses the texts.
+        let cache = Cache::builder().max_capacity(CACHE_ENTRIES).build_with_hasher(RandomState::new());
+        Self { cache, too_long: Arc::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence, ListMatch, LookupFailed, SourceState};
 use model::is_non_public;
 use moka::sync::Cache;
@@ -83,7 +84,7 @@ pub struct SourceInfo {
 pub struct Snapshot {
     content: Content,
     agents: Agents,
-    addresses: Cache<IpAddr, Arc<AddressFacts>>,
+    addresses: Cache<IpAddr, Arc<AddressFacts>, RandomState>,
     non_public: Arc<AddressFacts>,
     lists: SourceState,
     anonymous_name: Arc<str>,
@@ -107,7 +108,8 @@ impl Snapshot {
         Self {
             content,
             agents,
-            addresses: Cache::new(CACHE_ENTRIES),
+            // A hash with a secret key: an attacker chooses the addresses.
+            addresses: Cache::builder().max_capacity(CACHE_ENTRIES).build_with_hasher(RandomState::new()),
             non_public: Arc::new(non_public),
             lists,
             anonymous_name: ANONYMOUS_IP.into(),

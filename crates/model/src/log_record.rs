@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::address::ip_text;
 use crate::assessment::RiskAssessment;
 use crate::country::country_code3;
 use crate::event::{LoginEvent, Outcome, text};
@@ -315,7 +316,7 @@ impl<'a> LogRecord<'a> {
         let failed = event.outcome != Outcome::Success;
         let message = get(&sections.error.message);
         let strategy = get(&sections.connection.strategy).unwrap_or_default();
-        let ip = context.ip.map(|ip| Cow::Owned(ip.to_string()));
+        let ip = context.ip.map(|ip| Cow::Owned(ip_text(ip)));
         let user_agent = event.user_agent().map(cut);
         let security =
             SecurityInfo { ja3: get(&sections.security_context.ja3), ja4: get(&sections.security_context.ja4) };

@@ -64,9 +64,10 @@ impl ScoreArgs {
         for warning in data::warnings(&config, &loaded) {
             eprintln!("credence: warning: {warning}");
         }
+        let scoring = Scoring::new(Encoding::Json, &config.environment_name);
         let mut run = ScoreRun {
             context: data::context(&config, Arc::new(loaded.snapshot), &data::fingerprints(&config)),
-            scoring: Scoring::new(Encoding::Json, &config.environment_name),
+            scoring: if self.logs.is_some() { scoring } else { scoring.without_logs() },
             partition: Partition::default(),
             encoded: Encoded::default(),
             verdicts: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()),
