@@ -8,14 +8,20 @@ use crate::Attempt;
 use crate::location::Location;
 use crate::settings::Settings;
 
-/// Answers with evidence, where a distance was computed. `None` when there is no source of places.
+/// Answers with evidence, where a distance was computed. `None` when there is no source of places. Without a
+/// profile, where one is stored that cannot be read, there is nothing to compare with, and nothing that
+/// says that this is the first login either.
 pub(crate) fn assess(
     attempt: &Attempt,
-    profile: &Profile,
+    profile: Option<&Profile>,
     first_login: bool,
     settings: &Settings,
 ) -> Option<(Answer, Option<StoredTravel>)> {
-    let spot = match &attempt.location {
+    let Some(profile) = profile else {
+        let has_source = attempt.location != Location::NoSource;
+        return has_source.then_some((Answer::TravelNotAvailable, None));
+    };
+    let usable = match &attempt.location {
         Location::NoSource => return None,
         Location::Failed => return Some((Answer::TravelNotAvailable, None)),
         _ if attempt.class.non_public => return Some((Answer::GeoipNonPublic, None)),
@@ -24,10 +30,16 @@ pub(crate) fn assess(
         Location::Missing => return Some((Answer::MissingGeoip, None)),
         Location::Unusable => return Some((Answer::UnknownLocation, None)),
         _ if first_login => return Some((Answer::TravelInitialLogin, None)),
-        Location::Usable(spot) => spot,
+        Location::NotANumber => None,
+        Location::Usable(spot) => Some(spot),
     };
     let (time, places) = (attempt.time, &profile.places);
     let last = places.last.as_ref().filter(|last| last.time.distance_ms(time) <= settings.retention_ms);
+    let Some(spot) = usable else {
+        let has_history = last.is_some()
+            || places.stored.iter().any(|place| place.last_seen.distance_ms(time) <= settings.known_place_ms);
+        return Some((if has_history { Answer::InvalidTravel } else { Answer::LocationHistoryNotFound }, None));
+    };
     let (from, from_time) = match last {
         Some(last) => (&last.spot, last.time),
         None => match places.nearest_seen(spot, time, settings.known_place_ms) {

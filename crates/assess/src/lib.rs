@@ -48,14 +48,19 @@ pub struct Attempt {
     pub data_set: u32,
 }
 
-/// Scores an attempt.
+/// Scores an attempt. `profile` is an empty one for a user of whom nothing is known, and `None` where
+/// something is stored that cannot be read: NewDevice and ImpossibleTravel have failed then, for who might
+/// be anybody must not look like a newcomer.
 #[must_use]
-pub fn assess(attempt: &Attempt, profile: &Profile, settings: &Settings) -> StoredAssessment {
+pub fn assess(attempt: &Attempt, profile: Option<&Profile>, settings: &Settings) -> StoredAssessment {
     // Who has not logged in for so long starts anew. A login at a wrong time in the future only sees it so:
     // nothing is forgotten until a login is learnt.
     let blank = Profile::default();
-    let profile = if profile.is_forgotten_at(attempt.time, settings.profile_days) { &blank } else { profile };
-    let first_login = profile.mark.is_none() && attempt.logins_count.is_none_or(|count| count < 2);
+    let profile = profile.map(|profile| match profile.is_forgotten_at(attempt.time, settings.profile_days) {
+        true => &blank,
+        false => profile,
+    });
+    let first_login = profile.is_some_and(|p| p.mark.is_none()) && attempt.logins_count.is_none_or(|count| count < 2);
     let (device, cookie_known) = new_device::assess(&attempt.shown, attempt.time, profile, first_login);
     let travel = impossible_travel::assess(attempt, profile, first_login, settings);
     let (travel_answer, travel_evidence) = travel.map_or((None, None), |(answer, evidence)| (Some(answer), evidence));

@@ -19,6 +19,8 @@ pub enum Location {
     Missing,
     /// There are data, but no usable point.
     Unusable,
+    /// There are data with coordinates, but these are not finite: nothing can be computed with them.
+    NotANumber,
     /// A usable point.
     Usable(Spot),
 }
@@ -55,6 +57,7 @@ impl Location {
 
     fn of_record(record: &GeoRecord, settings: &Settings) -> Self {
         let (Some(latitude), Some(longitude)) = (record.latitude, record.longitude) else { return Location::Unusable };
+        let is_finite = latitude.is_finite() && longitude.is_finite();
         let is_origin = latitude == 0.0 && longitude == 0.0;
         let too_vague = match record.radius_km {
             Some(radius_km) => radius_km >= settings.unusable_radius_km,
@@ -67,6 +70,7 @@ impl Location {
                 city: record.city.clone(),
                 country: record.country.clone(),
             }),
+            None if !is_finite && !too_vague && !record.is_satellite => Location::NotANumber,
             _ => Location::Unusable,
         }
     }

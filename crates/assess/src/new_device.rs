@@ -5,7 +5,9 @@ use profile::Profile;
 use profile::devices::Shown;
 
 /// Answers, and tells whether it is the cookie that is known.
-pub(crate) fn assess(shown: &Shown, time: Timestamp, profile: &Profile, first_login: bool) -> (Answer, bool) {
+/// A profile that is not there is one that cannot be read: nothing can be compared.
+pub(crate) fn assess(shown: &Shown, time: Timestamp, profile: Option<&Profile>, first_login: bool) -> (Answer, bool) {
+    let Some(profile) = profile else { return (Answer::DeviceNotAvailable, false) };
     if first_login {
         return (Answer::DeviceInitialLogin, false);
     }

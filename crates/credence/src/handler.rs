@@ -49,6 +49,7 @@ impl Handler for ScoringHandler {
             total.profiles += stats.profiles;
             total.packed_bytes += stats.packed_bytes;
             total.table_bytes += stats.table_bytes;
+            total.corrupt += stats.corrupt;
         }
         self.metrics.show_state(self.worker, total);
     }

@@ -22,6 +22,7 @@ pub struct ScoringMetrics {
     wrong_fields: IntCounterVec,
     profiles: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    corrupt_profiles: IntGaugeVec,
 }
 
 /// Metrics of databases and lists.
@@ -109,6 +110,12 @@ impl ScoringMetrics {
                 "Bytes of packed profiles and of the tables that hold them.",
                 &["worker"],
             )?,
+            corrupt_profiles: gauges(
+                registry,
+                "credence_corrupt_profiles",
+                "Users whose stored profile was found to be unreadable.",
+                &["worker"],
+            )?,
         })
     }
 
@@ -146,6 +153,7 @@ impl ScoringMetrics {
         let worker = worker.to_string();
         self.profiles.with_label_values(&[&worker]).set(stats.profiles as i64);
         self.state_bytes.with_label_values(&[&worker]).set((stats.packed_bytes + stats.table_bytes) as i64);
+        self.corrupt_profiles.with_label_values(&[&worker]).set(stats.corrupt as i64);
     }
 }
 

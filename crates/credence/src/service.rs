@@ -32,6 +32,7 @@ pub fn stream_config(config: &Config) -> StreamConfig {
     settings.workers = config.workers;
     settings.batch_interval = config.commit_interval;
     settings.max_in_flight_records = config.max_in_flight;
+    settings.session_timeout = config.session_timeout;
     settings.shutdown_deadline = config.shutdown_deadline;
     settings
 }

@@ -8,6 +8,7 @@ use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence};
 use model::log_record::{LogContext, LogRecord, LogType};
 use model::{Action, Confidence, Decision, LoginEvent, Outcome, RiskAssessment, Stage, Timestamp, Verdict};
 use profile::devices::Shown;
+use profile::packed::CorruptProfile;
 use profile::waiting::{WaitingAttempt, in_time};
 use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
 
@@ -62,7 +63,6 @@ pub struct Answered {
 #[derive(Debug, Clone)]
 pub struct LogPlan {
     kind: LogType,
-    log_id: String,
     assessed: Option<(RiskAssessment, Decision)>,
     attempted_at: Option<Timestamp>,
     ip: Option<IpAddr>,
@@ -118,7 +118,7 @@ impl Step {
             assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, *decision)).or(now),
             attempted_at: plan.attempted_at,
         };
-        Some(LogRecord::new(event, &plan.log_id, context))
+        Some(LogRecord::new(event, log_id(event), context))
     }
 }
 
@@ -143,10 +143,25 @@ impl Partition {
         self.store.stats()
     }
 
-    /// The number of data sets and the profile of one user, for tests and tools.
-    #[must_use]
-    pub fn profile(&mut self, tenant: &str, user: &str, fingerprints: &Fingerprints) -> Profile {
+    /// The profile of one user, for tests and tools; an empty one for who has none.
+    ///
+    /// # Errors
+    /// What is stored of the user cannot be read.
+    pub fn profile(
+        &mut self,
+        tenant: &str,
+        user: &str,
+        fingerprints: &Fingerprints,
+    ) -> Result<Profile, CorruptProfile> {
         self.store.get(fingerprints.user(tenant, user))
+    }
+
+    /// Takes over the packed profile of a user (by [`Fingerprints::user`]) as it was stored elsewhere, in
+    /// place of what is known of him. The bytes are not looked at before the user's next event: where they
+    /// cannot be read then, NewDevice and ImpossibleTravel answer `assessment_not_available`, nothing is
+    /// learnt, and the bytes stay as they are.
+    pub fn restore(&mut self, user: u128, bytes: Box<[u8]>) {
+        self.store.restore(user, bytes);
     }
 
     /// Processes one event. `record_time` is the timestamp of its record, where it came on a topic.
@@ -186,10 +201,13 @@ impl Partition {
         let time = event.time;
         let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
         let key = fingerprints.user(&event.tenant_id, user);
-        let mut profile = self.store.get(key);
+        // None: what is stored cannot be read. The attempt is answered, and nothing is changed.
+        let mut profile = self.store.get(key).ok();
         let id = fingerprints.event_id(&event.id);
         let evidence = fingerprints.evidence(event.address, event.user_agent(), event.cookie());
-        if let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms) {
+        if let Some(profile) = &profile
+            && let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms)
+        {
             let answered = self.answered(&recent.assessment, true);
             return Step { answered: Some(answered), log: None, ahead };
         }
@@ -210,35 +228,36 @@ impl Partition {
             logins_count: event.logins_count(),
             data_set: self.data_sets.number_of(versions),
         };
-        let assessment = assess::assess(&attempt, &profile, settings);
+        let assessment = assess::assess(&attempt, profile.as_ref(), settings);
+        let answered = self.answered(&assessment, false);
         let hidden = attempt.class.non_public || attempt.class.relay || attempt.class.anonymised;
         let spot = attempt.location.spot().filter(|_| !hidden);
 
         let passes = assessment.decision.action == Action::None;
-        if !passes && settings.learning == Learning::OnDecision {
-            let waiting = WaitingAttempt {
-                id,
-                evidence,
-                shown: attempt.shown,
-                address: attempt.address,
-                spot: spot.cloned(),
-                teaches: !ahead,
-                assessment: assessment.clone(),
-            };
-            profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
-        } else if !ahead {
-            let trusted = assessment.confidence == Confidence::High || settings.learning == Learning::OnAttempt;
-            let extent = if trusted { Extent::Everything } else { Extent::Refresh };
-            teach(&mut profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
+        if let Some(profile) = &mut profile {
+            if !passes && settings.learning == Learning::OnDecision {
+                let waiting = WaitingAttempt {
+                    id,
+                    evidence,
+                    shown: attempt.shown,
+                    address: attempt.address,
+                    spot: spot.cloned(),
+                    teaches: !ahead,
+                    assessment: assessment.clone(),
+                };
+                profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
+            } else if !ahead {
+                let trusted = assessment.confidence == Confidence::High || settings.learning == Learning::OnAttempt;
+                let extent = if trusted { Extent::Everything } else { Extent::Refresh };
+                teach(profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
+            }
+            let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
+            profile.answers.remember(recent, settings.dedup_max);
+            self.store.put(key, profile);
         }
-        let answered = self.answered(&assessment, false);
-        let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
-        profile.answers.remember(recent, settings.dedup_max);
-        self.store.put(key, &profile);
 
-        let log = (passes || context.log_challenges).then(|| LogPlan {
+        let log = (passes || context.log_challenges).then_some(LogPlan {
             kind: if passes { LogType::Success } else { LogType::MfaRequired },
-            log_id: log_id(event),
             assessed: None,
             attempted_at: None,
             ip: event.address,
@@ -259,7 +278,8 @@ impl Partition {
         let success = event.outcome == Outcome::Success;
         let kind = if success { LogType::Success } else { LogType::Failed };
         let key = fingerprints.user(&event.tenant_id, user);
-        let mut profile = self.store.get(key);
+        // Whether an attempt waits is not known where the profile cannot be read.
+        let Ok(mut profile) = self.store.get(key) else { return log_only(event, kind, shows) };
         let id = fingerprints.event_id(&event.id);
         shows.device = shown(event, shows.agent.as_deref(), fingerprints);
 
@@ -301,7 +321,6 @@ impl Partition {
         let address = shows.address.or_else(|| waiting.address.map(|ip| intelligence.address(ip)));
         let log = LogPlan {
             kind,
-            log_id: log_id(event),
             assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision)),
             attempted_at: Some(waiting.assessment.time),
             ip: event.address.or(waiting.address),
@@ -334,7 +353,6 @@ fn shown(event: &LoginEvent<'_>, agent: Option<&AgentFacts>, fingerprints: &Fing
 fn log_only(event: &LoginEvent<'_>, kind: LogType, shows: Shows) -> Step {
     let log = LogPlan {
         kind,
-        log_id: log_id(event),
         assessed: None,
         attempted_at: None,
         ip: event.address,

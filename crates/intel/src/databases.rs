@@ -147,8 +147,8 @@ fn city_record(record: &Value<'_>) -> GeoRecord {
         value => value,
     };
     GeoRecord {
-        latitude: either(&["location", "latitude"], "latitude").number(),
-        longitude: either(&["location", "longitude"], "longitude").number(),
+        latitude: either(&["location", "latitude"], "latitude").any_number(),
+        longitude: either(&["location", "longitude"], "longitude").any_number(),
         radius_km: record.get(&["location", "accuracy_radius"]).number().filter(|radius| *radius >= 0.0),
         city: either(&["city", "names", "en"], "city").text(),
         country: either(&["country", "iso_code"], "country_code").text(),
@@ -210,8 +210,14 @@ impl<'a> Value<'a> {
     }
 
     fn number(&self) -> Option<f64> {
+        self.any_number().filter(|number| number.is_finite())
+    }
+
+    /// A number that need not be finite. A coordinate that is not must not look like none at all: the
+    /// record has a place, and nothing can be computed with it.
+    fn any_number(&self) -> Option<f64> {
         match self {
-            Value::Number(number) => Some(*number).filter(|number| number.is_finite()),
+            Value::Number(number) => Some(*number),
             _ => None,
         }
     }

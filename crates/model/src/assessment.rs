@@ -145,7 +145,10 @@ impl Answer {
     #[must_use]
     pub fn code(self) -> &'static str {
         let key = self.key();
-        key.split_once('.').map_or(key, |(code, _)| code)
+        match key.as_bytes().iter().position(|b| *b == b'.') {
+            Some(dot) => &key[..dot],
+            None => key,
+        }
     }
 
     /// The answer of that number, the inverse of `as u8`.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
@@ -150,13 +150,14 @@ struct TextKeys<A>(A);
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for TextKeys<A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, mut seed: K) -> Result<Option<K::Value>, Self::Error> {
         loop {
-            match self.0.next_key::<Field<Text<'de>>>()? {
+            match self.0.next_key_seed(TextKey(seed))? {
                 None => return Ok(None),
-                Some(Field::Given(Text(key))) => return seed.deserialize(CowStrDeserializer::new(key)).map(Some),
-                Some(_) => {
+                Some(Key::Text(key)) => return Ok(Some(key)),
+                Some(Key::Other(unused)) => {
                     self.0.next_value::<IgnoredAny>()?;
+                    seed = unused;
                 }
             }
         }
@@ -164,6 +165,70 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TextKeys<A> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
         self.0.next_value_seed(seed)
+    }
+}
+
+/// Hands a key on to its seed if it is text, and the seed back if it is not.
+struct TextKey<K>(K);
+
+enum Key<T, K> {
+    Text(T),
+    Other(K),
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for TextKey<K> {
+    type Value = Key<K::Value, K>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// Visits values that are not text: each method of the visitor skips one kind.
+macro_rules! other_keys {
+    ($($method:ident($type:ty);)*) => {$(
+        fn $method<E: de::Error>(self, _: $type) -> Result<Self::Value, E> {
+            Ok(Key::Other(self.0))
+        }
+    )*};
+}
+
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for TextKey<K> {
+    type Value = Key<K::Value, K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any key")
+    }
+    fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Self::Value, E> {
+        self.0.deserialize(BorrowedStrDeserializer::new(key)).map(Key::Text)
+    }
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        self.0.deserialize(StrDeserializer::new(key)).map(Key::Text)
+    }
+    other_keys! {
+        visit_bool(bool);
+        visit_i64(i64);
+        visit_u64(u64);
+        visit_f64(f64);
+        visit_bytes(&[u8]);
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Key::Other(self.0))
+    }
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Key::Other(self.0))
+    }
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        IgnoredAny::deserialize(d)?;
+        Ok(Key::Other(self.0))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Key::Other(self.0))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Key::Other(self.0))
     }
 }
 

@@ -311,7 +311,7 @@ pub struct LogContext<'a> {
 impl<'a> LogRecord<'a> {
     /// The record of an event.
     #[must_use]
-    pub fn new(event: &'a LoginEvent<'_>, log_id: &'a str, context: LogContext<'a>) -> Self {
+    pub fn new(event: &'a LoginEvent<'_>, log_id: String, context: LogContext<'a>) -> Self {
         let sections = &event.sections;
         let failed = event.outcome != Outcome::Success;
         let message = get(&sections.error.message);
@@ -325,7 +325,7 @@ impl<'a> LogRecord<'a> {
             _ => context.kind.description().into(),
         };
         LogRecord {
-            log_id: log_id.into(),
+            log_id: log_id.clone().into(),
             data: LogData {
                 date: event.time,
                 kind: context.kind,
@@ -417,8 +417,9 @@ fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) ->
             country_code3: geo.country.as_deref().and_then(country_code3).map(Cow::Borrowed),
             country_name: borrow(&geo.country_name),
             city_name: borrow(&geo.city),
-            latitude: geo.latitude,
-            longitude: geo.longitude,
+            // A damaged database may hold what JSON has no number for.
+            latitude: geo.latitude.filter(|degrees| degrees.is_finite()),
+            longitude: geo.longitude.filter(|degrees| degrees.is_finite()),
             time_zone: borrow(&geo.time_zone),
             continent_code: borrow(&geo.continent_code),
             subdivision_code: borrow(&geo.subdivision_code),

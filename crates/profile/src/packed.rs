@@ -22,7 +22,7 @@ use crate::waiting::WaitingAttempt;
 use crate::{Answers, Devices, Places, Profile, Waiting};
 
 /// Version of the format, the first byte of every record.
-pub const FORMAT_VERSION: u8 = 2;
+pub const FORMAT_VERSION: u8 = 1;
 /// Room for a record while it is written; few are longer.
 const USUAL_BYTES: usize = 1024;
 /// Room for a list while it is read; few are longer.

@@ -14,6 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
 
 use crate::client::{self, MAX_MESSAGE_BYTES};
 use crate::config::{ConfigProblem, Connection, StreamConfig, Topics, topic_problem};
@@ -24,6 +25,11 @@ use crate::membership::Member;
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two metadata requests.
 const METADATA_RETRY: Duration = Duration::from_millis(200);
+/// How long a topic that was created may take until the brokers tell of it.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// How long after a broker's first answer a topic may be missing at start: each broker learns of a new topic
+/// in its own time, and this may be another one than told the creator of it.
+const MISSING_WITHIN: Duration = Duration::from_secs(2);
 
 /// A topic with the settings that it should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +138,8 @@ pub struct TopicReport {
 }
 
 /// Creates the topics that do not exist, and compares those that do with what was asked for. Existing
-/// topics are never altered.
+/// topics are never altered. Returns when the brokers tell of what was created, so that a consumer or a
+/// producer that comes next finds it; this is waited for 5 seconds at most.
 ///
 /// # Errors
 /// When the settings are wrong or the brokers do not answer within `timeout`. What goes wrong with a single
@@ -171,7 +178,31 @@ pub fn create(connection: &Connection, specs: &[TopicSpec], timeout: Duration) -
         };
         reports.push(TopicReport { name: spec.name.clone(), outcome });
     }
+    let created = |report: &&TopicReport| report.outcome == TopicOutcome::Created;
+    let created: Vec<&str> = reports.iter().filter(created).map(|report| report.name.as_str()).collect();
+    wait_until_visible(&admin, &created, timeout.min(VISIBLE_WITHIN));
     Ok(reports)
+}
+
+/// Waits until the brokers tell of all these topics, with leaders. They exist, so being late is no error:
+/// whoever needs them looks again.
+fn wait_until_visible(admin: &AdminClient<DefaultClientContext>, topics: &[&str], limit: Duration) {
+    let started = Instant::now();
+    let is_visible = |metadata: &Metadata, name: &str| {
+        let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
+        let partitions = topic.map_or(&[][..], |topic| topic.partitions());
+        !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0)
+    };
+    let mut left = limit;
+    while !topics.is_empty() && !left.is_zero() {
+        // All topics, because a question for one could create it on a broker that does not know it yet.
+        let metadata = admin.inner().fetch_metadata(None, left);
+        if metadata.is_ok_and(|metadata| topics.iter().all(|topic| is_visible(&metadata, topic))) {
+            return;
+        }
+        left = limit.saturating_sub(started.elapsed());
+        thread::sleep(left.min(METADATA_RETRY));
+    }
 }
 
 fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
@@ -236,16 +267,21 @@ fn differences(
 }
 
 /// Makes sure that all topics of a stream exist, and returns how many partitions the events have. Asks
-/// with a consumer because a producer's question could create a topic.
+/// with a consumer because a producer's question could create a topic. A topic that is missing may be a new
+/// one: it is asked for again for [`MISSING_WITHIN`] in all.
 pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, Error> {
     let started = Instant::now();
     let brokers = &settings.connection.brokers;
     let (mut missing, mut unusable, mut events) = (Vec::new(), Vec::new(), 0);
+    let mut first_answer = None;
     for (_, name) in settings.topics.named() {
         let found = loop {
             let left = settings.start_timeout.saturating_sub(started.elapsed());
             let timeout = left.min(METADATA_TIMEOUT);
-            match examine(consumer, name, timeout) {
+            let examined = examine(consumer, name, timeout);
+            let may_come = examined.is_ok() && first_answer.get_or_insert_with(Instant::now).elapsed() < MISSING_WITHIN;
+            match examined {
+                Ok(Examined::Missing) if may_come && left > METADATA_RETRY => thread::sleep(METADATA_RETRY),
                 Ok(Examined::Unsettled(_)) | Err(_) if left > METADATA_RETRY => thread::sleep(METADATA_RETRY),
                 Ok(found) => break found,
                 Err(error) => {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use assess::{AddressClass, Attempt, Location, Settings, assess};
 use model::assessment::Category;
-use model::evidence::{AddressFacts, ListMatch, LookupFailed, SourceState, Version};
+use model::event::EventGeo;
+use model::evidence::{AddressFacts, GeoRecord, ListMatch, LookupFailed, SourceState, Version};
 use model::time::DAY_MS;
 use model::{Answer, Assessor, Confidence, Timestamp};
 use profile::answers::StoredAnswer;
@@ -110,6 +111,10 @@ fn rows() -> Vec<(Attempt, Profile, Answer, Confidence)> {
         (at(Location::Unusable), user(), A::UnknownLocation, Medium),
         (here(), Profile::default(), A::TravelInitialLogin, Neutral),
         (here(), old(91), A::LocationHistoryNotFound, High),
+        (at(Location::NotANumber), Profile::default(), A::TravelInitialLogin, Neutral),
+        (at(Location::NotANumber), old(91), A::LocationHistoryNotFound, High),
+        (at(Location::NotANumber), old(31), A::InvalidTravel, Low),
+        (at(Location::NotANumber), user(), A::InvalidTravel, Low),
         (here(), old(30), A::MinimalTravel, High),
         (here(), old(31), A::TravelKnownPlace, High),
         (at(Location::Usable(spot(50.8, 0.0))), user(), A::MinimalTravel, High),
@@ -140,7 +145,7 @@ fn rows() -> Vec<(Attempt, Profile, Answer, Confidence)> {
 }
 
 fn answer_of(attempt: &Attempt, profile: &Profile, assessor: Assessor, settings: &Settings) -> StoredAnswer {
-    let assessment = assess(attempt, profile, settings);
+    let assessment = assess(attempt, Some(profile), settings);
     match assessor {
         Assessor::ImpossibleTravel => assessment.impossible_travel,
         Assessor::NewDevice => assessment.new_device,
@@ -159,8 +164,56 @@ fn every_row_with_its_default_confidence() {
     }
     let all: BTreeSet<_> = Answer::ALL.iter().map(|a| a.key().to_owned() + a.assessor().as_str()).collect();
     let missing: Vec<_> = all.difference(&reached).collect();
-    // NewDevice looks at memory alone, and no point of the Earth is infinitely far from another.
-    assert_eq!(missing, ["assessment_not_availableNewDevice", "invalid_travelImpossibleTravel"]);
+    // NewDevice looks at memory alone: it fails when that cannot be read, below.
+    assert_eq!(missing, ["assessment_not_availableNewDevice"]);
+}
+
+#[test]
+fn a_history_that_cannot_be_read_is_a_failure_whatever_else_is_known() {
+    let here = || attempt(&facts(&[]));
+    let non_public_attempt = attempt(&AddressFacts { non_public: true, ..facts(&[]) });
+    for (attempt, travel, ip) in [
+        (here(), Some(Answer::TravelNotAvailable), Answer::IpNotFound),
+        (Attempt { logins_count: Some(1), ..here() }, Some(Answer::TravelNotAvailable), Answer::IpNotFound),
+        (Attempt { shown: shown(0, 0), ..here() }, Some(Answer::TravelNotAvailable), Answer::IpNotFound),
+        (at(Location::Missing), Some(Answer::TravelNotAvailable), Answer::IpNotFound),
+        (at(Location::Failed), Some(Answer::TravelNotAvailable), Answer::IpNotFound),
+        (non_public_attempt, Some(Answer::TravelNotAvailable), Answer::IpNonPublic),
+        (at(Location::NoSource), None, Answer::IpNotFound),
+    ] {
+        for (abstain, confidence) in [("false", Confidence::Low), ("true", Confidence::Neutral)] {
+            let mut settings = Settings::default();
+            settings.set("abstain_on_failure", abstain).unwrap();
+            let assessment = assess(&attempt, None, &settings);
+            let failed = |answer| StoredAnswer { answer, confidence };
+            assert_eq!(assessment.new_device, Some(failed(Answer::DeviceNotAvailable)), "{attempt:?}");
+            assert_eq!(assessment.impossible_travel, travel.map(failed), "{attempt:?}");
+            assert_eq!(assessment.untrusted_ip.map(|stored| stored.answer), Some(ip), "{attempt:?}");
+        }
+    }
+}
+
+#[test]
+fn coordinates_that_are_no_finite_numbers_are_a_place_that_nothing_can_be_computed_with() {
+    let record = || GeoRecord { radius_km: Some(10.0), city: Some("Nowhere".into()), ..GeoRecord::default() };
+    let point = |latitude, longitude| GeoRecord { latitude: Some(latitude), longitude: Some(longitude), ..record() };
+    let nan = || point(f64::NAN, f64::NAN);
+    for (record, wanted) in [
+        (nan(), Location::NotANumber),
+        (point(1.0, f64::INFINITY), Location::NotANumber),
+        (point(f64::NEG_INFINITY, 1.0), Location::NotANumber),
+        (point(90.1, f64::NAN), Location::NotANumber),
+        (point(90.1, 0.0), Location::Unusable),
+        (GeoRecord { longitude: None, ..nan() }, Location::Unusable),
+        (GeoRecord { radius_km: Some(500.0), ..nan() }, Location::Unusable),
+        (GeoRecord { radius_km: None, city: None, ..nan() }, Location::Unusable),
+        (GeoRecord { is_satellite: true, ..nan() }, Location::Unusable),
+    ] {
+        let facts = AddressFacts { geo: Ok(Some(record.clone().into())), ..facts(&[]) };
+        let found = Location::find(SourceState::Ready, Some(&facts), &EventGeo::default(), &Settings::default());
+        assert_eq!(found, wanted, "{record:?}");
+        assert_eq!(found.spot(), None);
+    }
 }
 
 #[test]
@@ -233,7 +286,7 @@ fn classes_of_addresses() {
 fn a_known_place_is_told_whatever_the_answer() {
     let mut profile = user();
     let known = |profile: &Profile, attempt: &Attempt| {
-        let assessment = assess(attempt, profile, &Settings::default());
+        let assessment = assess(attempt, Some(profile), &Settings::default());
         assessment.travel.unwrap().known_place
     };
     assert!(known(&profile, &at(Location::Usable(spot(50.0, 0.0)))));
@@ -245,7 +298,7 @@ fn a_known_place_is_told_whatever_the_answer() {
 fn absent_sources_are_absent_assessors() {
     let settings = Settings::default();
     let attempt = Attempt { lists: SourceState::Absent, ..at(Location::NoSource) };
-    let assessment = assess(&attempt, &user(), &settings);
+    let assessment = assess(&attempt, Some(&user()), &settings);
     assert_eq!((assessment.impossible_travel, assessment.untrusted_ip), (None, None));
     assert_eq!(assessment.confidence, Confidence::High);
 }

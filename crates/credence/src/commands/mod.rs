@@ -10,7 +10,7 @@ pub mod topics;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use intel::Agents;
 
@@ -91,14 +91,20 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Reads the configuration; `None` when it was only to be printed.
     pub fn read(&self) -> Result<Option<Config>> {
-        let file = match &self.config {
-            None => None,
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
-                Some((path.clone(), text))
+        self.read_beside(Vec::new())
+    }
+
+    /// As [`ConfigArgs::read`], by a command that has found other things wrong already: one report tells
+    /// of everything.
+    pub fn read_beside(&self, found: Vec<String>) -> Result<Option<Config>> {
+        let mut problems = Vec::new();
+        let file = self.config.as_ref().and_then(|path| match std::fs::read_to_string(path) {
+            Ok(text) => Some((path.clone(), text)),
+            Err(error) => {
+                problems.push(format!("the configuration file {} cannot be read: {error}", path.display()));
+                None
             }
-        };
+        });
         let inputs = Inputs {
             file,
             environment: std::env::vars_os()
@@ -113,14 +119,18 @@ impl ConfigArgs {
             allow: self.allow.clone(),
         };
         let (config, errors) = Config::read_what_is_right(&inputs);
-        if !errors.is_empty() {
+        problems.extend(errors.iter().map(ToString::to_string));
+        if !problems.is_empty() || !found.is_empty() {
             // The files that it names and the properties are looked at all the same: one report, not three.
-            let mut errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            errors.extend(stream_problems(&config));
-            errors.extend(
+            if !problems.is_empty() {
+                problems.extend(stream_problems(&config));
+            }
+            let what = if found.is_empty() { "the configuration" } else { "configuration and files" };
+            problems.extend(found);
+            problems.extend(
                 intel::load(&config.sources, Agents::default()).err().iter().flatten().map(ToString::to_string),
             );
-            return Err(all_errors("the configuration", &errors));
+            return Err(all_errors(what, &problems));
         }
         if self.print_config {
             print!("{}", config.to_toml());

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use engine::Partition;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -59,7 +59,10 @@ struct Counts {
 impl ScoreArgs {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
-        let Some(config) = self.config.read()? else { return Ok(ExitCode::SUCCESS) };
+        let mut problems = Vec::new();
+        // A configuration that is only to be printed opens nothing.
+        let files = if self.config.print_config { Files::default() } else { Files::open(&self, &mut problems) };
+        let Some(config) = self.config.read_beside(problems)? else { return Ok(ExitCode::SUCCESS) };
         let loaded = data::load(&config, &Agents::default())?;
         for warning in data::warnings(&config, &loaded) {
             eprintln!("credence: warning: {warning}");
@@ -71,13 +74,13 @@ impl ScoreArgs {
             partition: Partition::default(),
             encoded: Encoded::default(),
             verdicts: BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock()),
-            logs: self.logs.as_ref().map(create).transpose()?,
-            dead: self.dead.as_ref().map(create).transpose()?,
+            logs: files.logs.map(emptied).transpose()?,
+            dead: files.dead.map(emptied).transpose()?,
             counts: Counts::default(),
             progress: progress_bar(&self.files),
         };
         let started = Instant::now();
-        let result = run.files(&self.files).and_then(|()| run.finish());
+        let result = run.files(files.inputs).and_then(|()| run.finish());
         run.progress.finish_and_clear();
         match result {
             // Who reads the verdicts has had enough: no error.
@@ -89,8 +92,46 @@ impl ScoreArgs {
     }
 }
 
-fn create(path: &PathBuf) -> Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+/// The files of the command line, open.
+#[derive(Default)]
+struct Files {
+    inputs: Vec<(PathBuf, File)>,
+    logs: Option<File>,
+    dead: Option<File>,
+}
+
+impl Files {
+    /// Opens what can be opened and notes what cannot.
+    fn open(args: &ScoreArgs, problems: &mut Vec<String>) -> Self {
+        let mut note = |path: &Path, what: &str, opened: io::Result<File>| match opened {
+            Ok(file) => Some(file),
+            Err(error) => {
+                problems.push(format!("{} cannot be {what}: {error}", path.display()));
+                None
+            }
+        };
+        let mut inputs = Vec::new();
+        for path in &args.files {
+            inputs.extend(note(path, "read", open_input(path)).map(|file| (path.clone(), file)));
+        }
+        // What they held before is not thrown away until everything else is in order: see `emptied`.
+        let open = |path: &PathBuf| File::options().write(true).create(true).truncate(false).open(path);
+        let mut output = |path: &Option<PathBuf>| path.as_ref().and_then(|path| note(path, "written", open(path)));
+        Self { inputs, logs: output(&args.logs), dead: output(&args.dead) }
+    }
+}
+
+/// Opens a file for reading. A folder can be opened, too, and is found out here rather than at its turn.
+fn open_input(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+}
+
+/// An output, without what it held before. A pipe or a device holds nothing.
+fn emptied(file: File) -> io::Result<BufWriter<File>> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
     Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
 }
 
@@ -145,7 +186,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
                 _ => Line::Whole,
             });
         }
-        let end = available.iter().position(|&b| b == b'\n');
+        let end = memchr::memchr(b'\n', available);
         let part = &available[..end.unwrap_or(available.len())];
         length += part.len();
         if length <= MAX_EVENT_BYTES {
@@ -172,17 +213,12 @@ struct ScoreRun<'a> {
 }
 
 impl ScoreRun<'_> {
-    fn files(&mut self, files: &[PathBuf]) -> Result<()> {
+    fn files(&mut self, files: Vec<(PathBuf, File)>) -> Result<()> {
         if files.is_empty() {
             return self.lines(None, &mut BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock()));
         }
-        // All files are there before the first verdict is written.
-        let opened: Vec<(&PathBuf, File)> = files
-            .iter()
-            .map(|path| Ok((path, File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)))
-            .collect::<Result<_>>()?;
-        for (path, file) in opened {
-            self.lines(Some(path), &mut BufReader::with_capacity(BUFFER_BYTES, file))?;
+        for (path, file) in files {
+            self.lines(Some(&path), &mut BufReader::with_capacity(BUFFER_BYTES, file))?;
         }
         Ok(())
     }

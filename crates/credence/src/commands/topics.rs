@@ -1,13 +1,10 @@
 //! `credence topics create`: makes the topics that do not exist yet, with the settings that each needs.
 
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use stream::Connection;
-use stream::tail::{From, Isolation, Tail};
 use stream::topics::{PlanOptions, TopicOutcome, create, plan};
 
 use super::ConfigArgs;
@@ -15,8 +12,6 @@ use crate::service::{connection, topics};
 
 /// How long the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause between two looks for a new topic.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Options of `credence topics`.
 #[derive(Args, Debug)]
@@ -54,15 +49,11 @@ impl TopicsArgs {
         }
         let options =
             PlanOptions { partitions: args.partitions, replication: args.replication, ..PlanOptions::default() };
-        let connection = connection(&config);
-        let reports = create(&connection, &plan(&topics(&config), &options), TIMEOUT)?;
+        let reports = create(&connection(&config), &plan(&topics(&config), &options), TIMEOUT)?;
         let mut failed = false;
         for report in reports {
             match report.outcome {
-                TopicOutcome::Created => {
-                    wait_until_known(&connection, &report.name)?;
-                    println!("{}: created", report.name);
-                }
+                TopicOutcome::Created => println!("{}: created", report.name),
                 TopicOutcome::Exists(differences) if differences.is_empty() => {
                     println!("{}: exists, as wanted", report.name);
                 }
@@ -79,16 +70,5 @@ impl TopicsArgs {
             }
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-    }
-}
-
-/// Brokers learn of a new topic a moment after it was made, and whoever starts `run` next must find it.
-fn wait_until_known(connection: &Connection, topic: &str) -> Result<(), stream::Error> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match Tail::new(connection, topic, From::Beginning, Isolation::Uncommitted) {
-            Err(stream::Error::MissingTopics { .. }) if Instant::now() < deadline => thread::sleep(LOOK),
-            known_or_failed => return known_or_failed.map(drop),
-        }
     }
 }

@@ -114,6 +114,9 @@ keys! {
         |c, a| c.commit_interval = Duration::from_millis(whole(a, 10, 60_000)?);
     "kafka.max_in_flight", "Outputs under way before consumption pauses.", "100 to 1000000",
         |c| number(c.max_in_flight), |c, a| c.max_in_flight = whole(a, 100, 1_000_000)? as usize;
+    "kafka.session_timeout_seconds", "How long a silent instance keeps its partitions.", "6 to 300 seconds",
+        |c| number(c.session_timeout.as_secs()),
+        |c, a| c.session_timeout = Duration::from_secs(whole(a, 6, 300)?);
     "kafka.shutdown_deadline_seconds", "How long a stop may take.", "1 to 600 seconds",
         |c| number(c.shutdown_deadline.as_secs()),
         |c, a| c.shutdown_deadline = Duration::from_secs(whole(a, 1, 600)?);

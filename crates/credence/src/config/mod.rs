@@ -63,6 +63,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Outputs that may be under way before consumption pauses.
     pub max_in_flight: usize,
+    /// How long a silent instance keeps its partitions.
+    pub session_timeout: Duration,
     /// How long a stop may take.
     pub shutdown_deadline: Duration,
     /// Secret key of the hashes in profiles, in hexadecimal digits.
@@ -93,6 +95,7 @@ impl Default for Config {
             admin_listen: "127.0.0.1:9464".to_owned(),
             commit_interval: Duration::from_millis(100),
             max_in_flight: 20_000,
+            session_timeout: Duration::from_secs(20),
             shutdown_deadline: Duration::from_secs(20),
             hash_key: None,
             log_format: LogFormat::Text,

@@ -32,6 +32,7 @@ fn options_win_over_the_environment_and_that_over_the_file() {
     for (key, variable, [default, in_file, in_environment, in_option]) in [
         ("travel.floor_km", "CREDENCE_TRAVEL_FLOOR_KM", ["100", "1", "2", "3"]),
         ("kafka.workers", "CREDENCE_KAFKA_WORKERS", ["1", "4", "5", "6"]),
+        ("kafka.session_timeout_seconds", "CREDENCE_KAFKA_SESSION_TIMEOUT_SECONDS", ["20", "6", "300", "45"]),
         ("combiner", "CREDENCE_COMBINER", ["\"median\"", "\"strict\"", "\"median\"", "\"strict\""]),
         ("topics.events", "CREDENCE_TOPICS_EVENTS", ["\"login-events\"", "\"a\"", "\"b\"", "\"c\""]),
         ("output.log_challenges", "CREDENCE_OUTPUT_LOG_CHALLENGES", ["true", "false", "true", "false"]),
@@ -87,7 +88,13 @@ fn all_errors_come_at_once_each_with_key_value_and_what_is_allowed() {
             ("CREDENCE_KAFKA_CACHE", "/tmp"),
             ("HOME", "/"),
         ],
-        &["learning=never", "no_equals_sign", "state.hash_key=secret-but-short", "admin.listen=9464"],
+        &[
+            "learning=never",
+            "kafka.session_timeout_seconds=5",
+            "no_equals_sign",
+            "state.hash_key=secret-but-short",
+            "admin.listen=9464",
+        ],
     ))
     .unwrap_err();
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -99,13 +106,14 @@ fn all_errors_come_at_once_each_with_key_value_and_what_is_allowed() {
         &["CREDENCE_COMBINER", "`combiner` = \"mean\"", "median", "strict"],
         &["unknown key `CREDENCE_TRAVEL_FLOR_KM`", "did you mean `CREDENCE_TRAVEL_FLOOR_KM`?"],
         &["option --set", "`learning` = \"never\"", "on_decision", "on_attempt"],
+        &["option --set", "`kafka.session_timeout_seconds` = \"5\"", "6 to 300 seconds"],
         &["option --set", "no_equals_sign", "KEY=VALUE"],
         &["option --set", "`state.hash_key` = \"[masked]\"", "32 hexadecimal digits"],
         &["option --set", "`admin.listen` = \"9464\"", "an IP address and a port"],
     ] {
         assert!(lines.iter().any(|line| parts.iter().all(|part| line.contains(part))), "{parts:?} in {lines:#?}");
     }
-    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert_eq!(lines.len(), 11, "{lines:#?}");
     assert!(!lines.concat().contains("secret-but-short"), "{lines:#?}");
 }
 

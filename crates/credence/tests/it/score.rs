@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 
+use mmdb_writer::{Value as Data, Writer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -94,6 +95,60 @@ fn several_files_are_one_stream() {
     let ran = score(room.path(), &["1.jsonl", "missing.jsonl"], "");
     assert_eq!((ran.status, ran.stdout.as_str()), (Some(1), ""));
     assert!(ran.stderr.contains("missing.jsonl"), "{}", ran.stderr);
+}
+
+#[test]
+fn everything_that_prevents_a_start_is_told_at_once() {
+    let room = room();
+    fs::create_dir(room.path().join("folder")).unwrap();
+    fs::write(room.path().join("good.jsonl"), event("a", 0)).unwrap();
+    fs::write(room.path().join("dead.jsonl"), "of an earlier run").unwrap();
+    let files = ["--logs", "no/such/logs", "--dead", "dead.jsonl", "missing.jsonl", "good.jsonl", "folder"];
+    let named = ["no/such/logs cannot be written", "missing.jsonl cannot be read", "folder cannot be read"];
+    for (more, also) in [
+        (vec![], vec![]),
+        (vec!["--city", "missing.mmdb"], vec!["missing.mmdb"]),
+        (vec!["--set", "no.such=1", "--city", "missing.mmdb"], vec!["no.such", "missing.mmdb"]),
+        (vec!["--config", "missing.toml", "--set", "no.such=1"], vec!["missing.toml", "no.such"]),
+    ] {
+        let ran = score(room.path(), &[&more[..], &files].concat(), "");
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(1), ""), "{more:?}");
+        for part in named.iter().chain(&also) {
+            assert!(ran.stderr.lines().any(|line| line.contains(part)), "{part} is not told: {}", ran.stderr);
+        }
+        let count = format!("credence: {} errors in ", named.len() + also.len());
+        assert!(ran.stderr.starts_with(&count), "{}", ran.stderr);
+        let kept = fs::read_to_string(room.path().join("dead.jsonl")).unwrap();
+        assert_eq!(kept, "of an earlier run", "a run that did not start");
+    }
+    // Printing the configuration opens none of them; a run that starts begins its outputs anew.
+    let printed = score(room.path(), &[&["--print-config"], &files[..]].concat(), "");
+    assert_eq!(printed.status, Some(0), "{}", printed.stderr);
+    let ran = score(room.path(), &["--dead", "dead.jsonl", "good.jsonl"], "");
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(room.path().join("dead.jsonl")).unwrap(), "");
+}
+
+#[test]
+fn a_database_whose_coordinates_are_no_numbers_is_answered_and_logged() {
+    let room = room();
+    let mut writer = Writer::new("Example-City");
+    for (network, latitude, longitude) in [("192.0.2.0/24", f64::NAN, f64::INFINITY), ("198.51.100.0/24", 51.5, -0.1)] {
+        let numbers = [("latitude", latitude), ("longitude", longitude), ("accuracy_radius", 10.0)];
+        let location = Data::map(numbers.map(|(name, number)| (name, Data::from(number))));
+        let city = Data::map([("names", Data::map([("en", Data::from("Example"))]))]);
+        let network = model::parse_network(network).unwrap();
+        writer.insert_value(network, Data::map([("location", location), ("city", city)])).unwrap();
+    }
+    fs::write(room.path().join("city.mmdb"), writer.to_bytes().unwrap()).unwrap();
+    let input = format!("{}\n{}", event("a", 0).replace("192.0.2.7", "198.51.100.7"), event("b", 60));
+    let args = ["--city", "city.mmdb", "--logs", "logs.jsonl", "--set", "learning=on_attempt"];
+    let ran = score(room.path(), &args, &input);
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let travel = &values(&ran.stdout)[1]["risk_assessment"]["assessments"]["ImpossibleTravel"];
+    assert_eq!(travel, &json!({"confidence": "low", "code": "invalid_travel"}));
+    let logs = values(&fs::read_to_string(room.path().join("logs.jsonl")).unwrap());
+    assert_eq!(logs[1]["data"]["location_info"], json!({"city_name": "Example"}));
 }
 
 #[test]

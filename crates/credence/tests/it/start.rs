@@ -137,7 +137,7 @@ fn missing_topics_are_told_with_the_command_that_makes_them() {
     let brokers = format!("kafka.brokers={}", kafka.bootstrap_servers());
     let begin = Instant::now();
     let ran = run(&lab, &[&brokers]);
-    // Known at once: nothing is waited for.
+    // Known soon: a topic that has just been made is waited for, for two seconds.
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     let last = ran.stderr.lines().last().unwrap();
     for part in ["absent-events", "absent-verdicts", "tenant-logs", "login-events-dead", "credence topics create"] {

@@ -362,6 +362,71 @@ fn case_18_a_failing_assessor_does_not_look_like_no_risk() {
 }
 
 #[test]
+fn case_18_a_profile_that_cannot_be_read_is_not_taken_for_a_newcomers() {
+    let mut world = World::with_settings(TEACHES_ALL);
+    world.send(&attempt(0));
+    let learned = world.profile("u1");
+    let packed = profile::packed::pack(&learned);
+    let mut damaged = packed.to_vec();
+    damaged.truncate(packed.len() / 2);
+    for bytes in [&damaged[..], b"", b"\xff"] {
+        for (settings, confidence) in [(TEACHES_ALL, "low"), (&[("abstain_on_failure", "true")][..], "neutral")] {
+            let mut world = World::with_settings(settings);
+            world.send(&attempt(0).user("u2"));
+            world.restore("u1", bytes);
+            assert_eq!(world.partition.stats().corrupt, 0, "not seen yet");
+            let before = world.partition.stats();
+            // Also what no newcomer would send: a completion, and the same attempt again.
+            let events =
+                [attempt(HOUR), attempt(HOUR), attempt(HOUR).completed(2 * HOUR, "success"), attempt(3 * HOUR)];
+            for event in &events {
+                let seen = world.send(event);
+                if event.stage == "completion" {
+                    assert_eq!((seen.verdict.is_some(), seen.log_type().as_str()), (false, "s"));
+                    assert_eq!(seen.logged_assessment(), None);
+                    continue;
+                }
+                for assessor in ["ImpossibleTravel", "NewDevice"] {
+                    let wanted = json!({"confidence": confidence, "code": "assessment_not_available"});
+                    assert_eq!(seen.assessment(assessor), wanted, "{assessor}");
+                }
+                assert_eq!(seen.ip(), "not_found_on_deny_list");
+                assert_eq!(seen.overall(), if confidence == "low" { "low" } else { "high" });
+                assert_eq!(seen.log_type(), if confidence == "low" { "mfar" } else { "s" });
+            }
+            let after = world.partition.stats();
+            assert_eq!((after.profiles, after.packed_bytes), (before.profiles, before.packed_bytes), "nothing learnt");
+            assert_eq!(after.corrupt, 1, "a user counts once");
+            // Others are not concerned, and sound bytes bring the user back.
+            assert_eq!(world.send(&attempt(HOUR).user("u2")).device(), "match");
+            world.restore("u1", &packed);
+            assert_eq!(world.partition.stats().corrupt, 0);
+            assert_eq!(world.profile("u1"), learned);
+            assert_eq!(world.send(&attempt(4 * HOUR)).device(), "match");
+        }
+    }
+}
+
+#[test]
+fn coordinates_that_are_no_finite_numbers_are_invalid_and_taught_by_nobody() {
+    let mut world = World::with_settings(TEACHES_ALL);
+    let first = world.send(&attempt(0).from(NOT_A_NUMBER));
+    assert_eq!(first.travel(), "initial_login");
+    assert_eq!(world.send(&attempt(HOUR).from(NOT_A_NUMBER)).travel(), "location_history_not_found");
+    assert!(world.profile("u1").places.stored.is_empty());
+    world.send(&attempt(2 * HOUR));
+    let seen = world.send(&attempt(3 * HOUR).from(NOT_A_NUMBER));
+    assert_eq!(seen.assessment("ImpossibleTravel"), json!({"confidence": "low", "code": "invalid_travel"}));
+    let place = &seen.log.unwrap()["data"]["location_info"];
+    assert_eq!(
+        (place["city_name"].as_str(), place.get("latitude"), place.get("longitude")),
+        (Some("Broken"), None, None)
+    );
+    assert_eq!(world.send(&attempt(4 * HOUR)).travel(), "minimal_travel_from_last_login");
+    assert_eq!(world.profile("u1").places.stored.len(), 1);
+}
+
+#[test]
 fn case_19_the_date_line_and_the_poles_are_no_borders() {
     for (from, to, hours, code) in [
         (FIJI, SAMOA, 2, "substantial_travel_from_last_login"),

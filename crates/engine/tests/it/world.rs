@@ -43,6 +43,7 @@ pub(crate) const NO_COORDINATES: &str = "198.51.100.22";
 pub(crate) const CENTROID: &str = "198.51.100.23";
 pub(crate) const CENTROID_WITHOUT_RADIUS: &str = "198.51.100.24";
 pub(crate) const WIDE_CITY: &str = "198.51.100.25";
+pub(crate) const NOT_A_NUMBER: &str = "198.51.100.26";
 
 pub(crate) const CHROME_120: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
      Chrome/120.0.0.0 Safari/537.36";
@@ -109,6 +110,7 @@ impl Default for Data {
             (CENTROID, GeoRecord { city: None, ..place("", "GB", 59.0, 5.0, 500.0) }),
             (CENTROID_WITHOUT_RADIUS, GeoRecord { city: None, radius_km: None, ..place("", "GB", 59.0, 5.0, 0.0) }),
             (WIDE_CITY, place("Wide", "GB", 59.0, 5.0, 499.0)),
+            (NOT_A_NUMBER, place("Broken", "GB", f64::NAN, f64::INFINITY, 20.0)),
         ];
         let entries = vec![
             entry("203.0.113.1/32", "exits", Category::Vpn),
@@ -342,7 +344,12 @@ impl World {
     }
 
     pub(crate) fn profile(&mut self, user: &str) -> Profile {
-        self.partition.profile("acme.example", user, &Self::fingerprints())
+        self.partition.profile("acme.example", user, &Self::fingerprints()).unwrap()
+    }
+
+    /// Puts these bytes in the place of a user's profile.
+    pub(crate) fn restore(&mut self, user: &str, bytes: &[u8]) {
+        self.partition.restore(Self::fingerprints().user("acme.example", user), bytes.into());
     }
 }
 

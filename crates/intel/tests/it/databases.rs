@@ -109,11 +109,18 @@ fn fields_of_other_types_count_as_absent() {
         (Value::from("38.5"), None),
         (Value::from(true), None),
         (Value::from(vec![1_u8, 2]), None),
-        (Value::from(f64::NAN), None),
-        (Value::from(f64::INFINITY), None),
         (Value::map([("en", 1.5)]), None),
     ] {
         assert_eq!(latitude(value.clone()), wanted, "{value:?}");
+    }
+    // A coordinate that is no finite number stays what it is; any other number is absent then.
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let fields = ["latitude", "longitude", "accuracy_radius"].map(|name| (name, Value::from(number)));
+        let record = Value::map([("location", Value::map(fields))]);
+        let database = Database::new(build(IpVersion::V6, vec![("192.0.2.0/24", record)])).unwrap();
+        let record = database.city(ip("192.0.2.1")).unwrap().unwrap();
+        let kept = [record.latitude, record.longitude].map(|degrees| degrees.map(f64::to_bits));
+        assert_eq!((kept, record.radius_km), ([Some(number.to_bits()); 2], None), "{number}");
     }
     for odd in [Value::from("text"), Value::array([1_u32]), Value::from(7_u32), Value::map::<&str, Value, _>([])] {
         let database = Database::new(build(IpVersion::V6, vec![("192.0.2.0/24", odd.clone())])).unwrap();

@@ -161,7 +161,7 @@ fn log_records_of_every_type_in_both_encodings() {
             assessed: Some((&risk, CHALLENGE)),
             attempted_at: Some(Timestamp(1_772_438_390_000)),
         };
-        let record = both(&LogRecord::new(&event, "id1", context));
+        let record = both(&LogRecord::new(&event, "id1".to_owned(), context));
         let data = &record["data"];
         assert_eq!((&record["log_id"], &data["type"]), (&json!("id1"), &json!(kind.as_str())));
         assert_eq!(data["ip"], json!("0.0.0.0"));
@@ -194,7 +194,7 @@ fn texts_of_a_log_record_are_cut_between_characters() {
         assessed: None,
         attempted_at: None,
     };
-    let record = both(&LogRecord::new(&event, "id1", context));
+    let record = both(&LogRecord::new(&event, "id1".to_owned(), context));
     assert_eq!(record["data"]["user_agent"], json!("é".repeat(512)));
     assert_eq!(record["data"]["details"]["prompts"].as_array().unwrap().len(), 16);
     // 16 prompts of two texts each and some more: a record that every topic takes.

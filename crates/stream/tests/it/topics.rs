@@ -3,7 +3,7 @@
 use stream::topics::{PlanOptions, TopicOutcome, create, plan};
 use stream::{Connection, Error};
 
-use crate::support::{Case, PATIENCE};
+use crate::support::{Case, PATIENCE, stop_cleanly};
 
 #[test]
 fn topics_are_created_once_and_differences_are_told() {
@@ -32,6 +32,18 @@ fn topics_are_created_once_and_differences_are_told() {
             "retention.ms: 2592000000 not 5184000000",
         ]
     );
+}
+
+#[test]
+fn a_stream_that_starts_while_its_topics_are_made_finds_them() {
+    let Some(kafka) = kafka_harness::shared() else { return };
+    let case = Case::new(kafka.bootstrap_servers(), "meanwhile");
+    let running = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| case.start());
+        case.create_topics(1, |_| ());
+        starting.join().unwrap()
+    });
+    stop_cleanly(running);
 }
 
 #[test]
