@@ -2,7 +2,7 @@
 //! families.
 //!
 //! A [`Snapshot`] is one immutable state of all data, loaded whole or not at all; it is swapped, never
-//! changed. Files are read in [`load`] and nowhere else. This crate must not know users, profiles,
+//! changed. Files are read in [`mod@load`] and nowhere else. This crate must not know users, profiles,
 //! scoring, Kafka, HTTP or async. Lists and databases come from the network: their content is taken to
 //! be hostile.
 

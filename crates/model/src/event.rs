@@ -1,6 +1,6 @@
 //! The login event: one try of a login, as the auth server tells it.
 //!
-//! Field names follow the reference's post-login `event` object. [`Wire`] is the event as it is
+//! Field names follow the reference's post-login `event` object. `Wire` is the event as it is
 //! written; [`LoginEvent`] is what remains once it has been checked: required fields there and in
 //! bounds, texts trimmed, the address read.
 
