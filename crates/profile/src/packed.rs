@@ -521,7 +521,8 @@ mod tests {
         }
         let longer = [&*bytes, &[0]].concat();
         assert_eq!(unpack(&longer), Err(CorruptProfile::Damaged(longer.len())));
-        assert_eq!(unpack(&[1, 2, 3]), Err(CorruptProfile::UnknownVersion(1)));
+        let other = FORMAT_VERSION + 1;
+        assert_eq!(unpack(&[other, 2, 3]), Err(CorruptProfile::UnknownVersion(other)));
         let no_such_length = [FORMAT_VERSION, 0, 0, 0xff, 0xff, 0x7f];
         assert_eq!(unpack(&no_such_length), Err(CorruptProfile::Damaged(6)));
         let far_time = [&[FORMAT_VERSION][..], &[0xff; 9], &[0x01, 1, 0x02]].concat();
