@@ -96,11 +96,11 @@ fn echoes_with_metrics_and_health() {
     feeder.send(null).unwrap();
     let dead = FeedRecord { payload: Some(b"dead\xff\x00\x01"), key: None, headers: &[], ..null };
     feeder.send(dead).unwrap();
-    // On a partition that its key does not name.
-    let right = stream::partition_for(b"key-0", 3).unwrap();
+    // On a partition that its key does not name. The key is its own: two partitions have no order.
+    let right = stream::partition_for(b"astray", 3).unwrap();
     let astray = FeedRecord {
-        key: Some(b"key-0"),
-        payload: Some(b"key-0:500"),
+        key: Some(b"astray"),
+        payload: Some(b"astray:500"),
         partition: Some((right + 1) % 3),
         headers: &[],
         timestamp_ms: None,
