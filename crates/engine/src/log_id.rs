@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use model::LoginEvent;
+use profile::fingerprint::push_text;
 use siphasher::sip128::SipHasher24;
 
 /// Not a secret: every instance must derive the same id.
@@ -24,10 +25,7 @@ pub fn log_id(event: &LoginEvent<'_>) -> String {
     // One pass over one buffer: hashing in small pieces costs several times as much.
     let mut named = Vec::with_capacity(512);
     for text in texts {
-        named.push(u8::from(text.is_some()));
-        let text = text.unwrap_or_default();
-        named.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        named.extend_from_slice(text.as_bytes());
+        push_text(&mut named, text);
     }
     match event.address {
         None => named.push(0),

@@ -218,7 +218,7 @@ fn scan_string(bytes: &[u8], start: usize) -> (usize, bool) {
     (bytes.len(), has_half)
 }
 
-/// The UTF-16 unit of a `\uXXXX` escape at this place.
+/// The UTF-16 unit of an escape (`\u` and four hexadecimal digits) at this place.
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u32> {
     let escape = bytes.get(at..at + 6)?;
     if escape[0] != b'\\' || escape[1] != b'u' {

@@ -143,7 +143,7 @@ impl Fingerprints {
 }
 
 /// Appends a text so that no two lists of texts give the same bytes.
-fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
+pub fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
     bytes.push(u8::from(text.is_some()));
     let text = text.unwrap_or_default();
     bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
