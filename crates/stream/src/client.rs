@@ -15,6 +15,10 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 17 << 20;
 /// How often librdkafka reports the ends of the partitions.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the brokers keep a transaction open whose producer is silent. Readers of committed records wait
+/// so long for what a crashed instance left open, unless it comes back earlier.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A name that no other client of the group has, in this process or another.
 fn unique_client_id(connection: &Connection, role: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -86,7 +90,7 @@ pub(crate) fn group_member(settings: &StreamConfig, worker: usize) -> ClientConf
     with_properties(config, &settings.connection)
 }
 
-/// The producer of a worker: idempotent, ordered, partitioned as the Java client does.
+/// The producer of a worker's fast lane: idempotent, ordered, partitioned as the Java client does.
 pub(crate) fn outputs_producer(settings: &StreamConfig, worker: usize) -> ClientConfig {
     let mut config = base(&settings.connection, &format!("outputs{worker}"));
     // The worker pauses at its own limits. librdkafka's are twice as wide, so that they are met only in
@@ -97,6 +101,40 @@ pub(crate) fn outputs_producer(settings: &StreamConfig, worker: usize) -> Client
     config
         .set("queue.buffering.max.messages", queue_records.to_string())
         .set("queue.buffering.max.kbytes", queue_kbytes.to_string());
+    with_properties(config, &settings.connection)
+}
+
+/// The producer of a worker's durable lane. Its name outlives the process, so that a new one ends the
+/// transactions of the old one.
+pub(crate) fn transactional_producer(settings: &StreamConfig, worker: usize) -> ClientConfig {
+    let mut config = base(&settings.connection, &format!("commits{worker}"));
+    set_producer(&mut config, TRANSACTION_TIMEOUT);
+    // Everything of a batch is handed over at once.
+    let queue_kbytes = (settings.max_in_flight_bytes * 4 + MAX_MESSAGE_BYTES) / 1024;
+    config
+        .set("transactional.id", format!("{}-{}-{worker}", settings.group_id, settings.instance_id))
+        .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+        .set("socket.timeout.ms", millis(TRANSACTION_TIMEOUT - Duration::from_secs(1)))
+        .set("queue.buffering.max.messages", "1000000")
+        .set("queue.buffering.max.kbytes", queue_kbytes.to_string());
+    with_properties(config, &settings.connection)
+}
+
+/// A consumer that reads the changelog. It is in the group by name only, to ask for committed offsets.
+pub(crate) fn changelog_reader(settings: &StreamConfig, isolation: &str) -> ClientConfig {
+    let mut config = base(&settings.connection, "restore");
+    config
+        .set("group.id", &settings.group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", isolation)
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("queued.min.messages", "100000")
+        .set("queued.max.messages.kbytes", "65536")
+        .set("fetch.message.max.bytes", "4194304");
     with_properties(config, &settings.connection)
 }
 

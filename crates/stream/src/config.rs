@@ -71,6 +71,8 @@ pub struct Topics {
     pub verdicts: String,
     /// Log records.
     pub logs: String,
+    /// The changelog of the state.
+    pub profiles: String,
     /// Source records that could not be read.
     pub dead: String,
 }
@@ -81,6 +83,7 @@ impl Default for Topics {
             events: "login-events".to_owned(),
             verdicts: "login-verdicts".to_owned(),
             logs: "tenant-logs".to_owned(),
+            profiles: "credence-profiles".to_owned(),
             dead: "login-events-dead".to_owned(),
         }
     }
@@ -88,11 +91,12 @@ impl Default for Topics {
 
 impl Topics {
     /// Each topic with the name of its setting.
-    pub(crate) fn named(&self) -> [(&'static str, &str); 4] {
+    pub(crate) fn named(&self) -> [(&'static str, &str); 5] {
         [
             ("topics.events", &self.events),
             ("topics.verdicts", &self.verdicts),
             ("topics.logs", &self.logs),
+            ("topics.profiles", &self.profiles),
             ("topics.dead", &self.dead),
         ]
     }
@@ -107,16 +111,20 @@ pub struct StreamConfig {
     pub group_id: String,
     /// The topics.
     pub topics: Topics,
+    /// Tells this instance from all others, and stays the same over its restarts: with it the transactions
+    /// of a former life are ended at once. 1 to 100 bytes.
+    pub instance_id: String,
     /// How many workers (threads, each a group member) this process runs: 1 to 64.
     pub workers: usize,
     /// How long a silent member keeps its partitions: 6 s (the usual minimum of brokers) to 5 min. So long
     /// a crashed instance's partitions stand still; and when the brokers are gone for longer, a worker
     /// loses its partitions, with their state. Giving up partitions may take half of it.
     pub session_timeout: Duration,
-    /// How often source offsets are committed: 1 ms to 60 s. What was handled since the last commit is
-    /// handled again after a crash.
+    /// How often a batch is committed: 1 ms to 60 s. Log records can be read when their batch is committed;
+    /// what was handled since the last commit is handled again after a crash.
     pub batch_interval: Duration,
-    /// A batch is closed early when it holds this many records: 1 to 1,000,000.
+    /// A batch is sealed early when it holds this many records: 1 to 1,000,000. Reading waits when it is full
+    /// and the batch before is still being committed.
     pub batch_max_records: usize,
     /// Reading pauses while this many outputs wait for acknowledgement: 10 to 1,000,000.
     pub max_in_flight_records: usize,
@@ -134,11 +142,12 @@ pub struct StreamConfig {
 
 impl StreamConfig {
     /// The default settings for a connection and a consumer group.
-    pub fn new(connection: Connection, group_id: impl Into<String>) -> StreamConfig {
+    pub fn new(connection: Connection, group_id: impl Into<String>, instance_id: impl Into<String>) -> StreamConfig {
         StreamConfig {
             connection,
             group_id: group_id.into(),
             topics: Topics::default(),
+            instance_id: instance_id.into(),
             workers: 1,
             session_timeout: Duration::from_secs(20),
             batch_interval: Duration::from_millis(100),
@@ -159,6 +168,9 @@ impl StreamConfig {
         let mut problems = self.connection.check();
         if self.group_id.is_empty() || self.group_id.len() > 249 {
             problems.push(ConfigProblem::new("group_id", &self.group_id, "1 to 249 bytes"));
+        }
+        if self.instance_id.is_empty() || self.instance_id.len() > 100 {
+            problems.push(ConfigProblem::new("instance_id", &self.instance_id, "1 to 100 bytes"));
         }
         let mut seen = BTreeSet::new();
         for (key, topic) in self.topics.named() {
@@ -261,7 +273,7 @@ fn refusal(key: &str) -> Option<String> {
         | "queuing.strategy" => "outputs are written idempotently and in order",
         "delivery.report.only.error" | "dr_cb" | "dr_msg_cb" => "every output's acknowledgement is needed",
         "partitioner" => "keys go to the partition that the Java client would choose",
-        "transactional.id" | "transaction.timeout.ms" => "transactions are not used by this stream",
+        "transactional.id" | "transaction.timeout.ms" => "transactions are this program's own business",
         "message.timeout.ms" | "delivery.timeout.ms" => "use the setting `delivery_timeout`",
         "message.max.bytes" => "records of 16 MiB must fit the dead-letter topic",
         "queue.buffering.max.messages" | "queue.buffering.max.kbytes" => {
@@ -298,7 +310,7 @@ mod tests {
     use super::*;
 
     fn problems(change: impl FnOnce(&mut StreamConfig)) -> Vec<String> {
-        let mut config = StreamConfig::new(Connection::new("127.0.0.1:9092"), "credence");
+        let mut config = StreamConfig::new(Connection::new("127.0.0.1:9092"), "credence", "one");
         change(&mut config);
         match config.check() {
             Ok(()) => Vec::new(),

@@ -3,7 +3,7 @@
 
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
 
-use crate::handler::DeadLetter;
+use delivery::DeadLetter;
 
 /// No more original headers than this are kept. A record with more keeps none.
 const MAX_ORIGINAL_HEADERS: usize = 64;

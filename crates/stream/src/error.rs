@@ -63,6 +63,22 @@ pub enum Error {
     #[error("cannot start a worker thread: {0}; check the limit on threads")]
     Thread(#[from] std::io::Error),
 
+    /// The changelog and the events have different numbers of partitions.
+    #[error(
+        "topic {events} has {found} partitions and topic {profiles} has {expected}: users would not find their \
+         state; give both the same number (a topic cannot get fewer: make a new one)"
+    )]
+    Partitions {
+        /// The input topic.
+        events: String,
+        /// Its partitions.
+        found: i32,
+        /// The changelog.
+        profiles: String,
+        /// Its partitions.
+        expected: i32,
+    },
+
     /// An administrative request (create or describe topics) failed.
     #[error("cannot {action}: {reason}")]
     Admin {
@@ -122,7 +138,7 @@ pub enum WorkerError {
     /// An output was refused for good. Going on would lose a record.
     #[error("a {output} record could not be delivered to topic {topic}: {reason}; {advice}")]
     Undelivered {
-        /// `verdict`, `log` or `dead`.
+        /// `verdict`, `log`, `profile` or `dead`.
         output: &'static str,
         /// The topic it was meant for.
         topic: String,
@@ -149,11 +165,39 @@ pub enum WorkerError {
     /// Partitions could not be taken over or given up, paused or resumed.
     #[error("cannot {action} partitions of {topic}: {reason}; restart, nothing uncommitted is lost")]
     Partitions {
-        /// `take over`, `give up`, `pause` or `resume`.
+        /// `take over`, `give up`, `pause`, `resume` or `rewind`.
         action: &'static str,
         /// The input topic.
         topic: String,
         /// librdkafka's explanation.
+        reason: String,
+    },
+
+    /// The input topic got more partitions than the changelog has.
+    #[error(
+        "topic {topic} has {found} partitions now, {expected} when this was started: users of other partitions \
+         would lose their state; see \"More partitions\" in docs/operations.md"
+    )]
+    PartitionsAdded {
+        /// The input topic.
+        topic: String,
+        /// How many it has now.
+        found: i32,
+        /// How many it had.
+        expected: i32,
+    },
+
+    /// The local state cannot be used.
+    #[error("{reason}; check the disk of `state.folder` and restart; the folder may be removed, its content is built anew")]
+    State {
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A thread could not be started.
+    #[error("cannot start a thread: {reason}; check the limit on threads")]
+    Thread {
+        /// What the system says.
         reason: String,
     },
 

@@ -13,7 +13,12 @@ pub enum WorkerState {
     /// It waits for the group to assign partitions.
     Joining,
     /// The group has decided which partitions it owns: this many, possibly none.
-    Assigned(usize),
+    Assigned {
+        /// How many.
+        partitions: usize,
+        /// How many of them are not served yet, because their state is being completed.
+        restoring: usize,
+    },
     /// It was asked to stop and finishes what is under way.
     Stopping,
     /// It has stopped as asked.
@@ -27,7 +32,10 @@ impl fmt::Display for WorkerState {
         match self {
             WorkerState::Starting => write!(f, "starting"),
             WorkerState::Joining => write!(f, "joining the group"),
-            WorkerState::Assigned(partitions) => write!(f, "assigned {partitions} partition(s)"),
+            WorkerState::Assigned { partitions, restoring: 0 } => write!(f, "assigned {partitions} partition(s)"),
+            WorkerState::Assigned { partitions, restoring } => {
+                write!(f, "assigned {partitions} partition(s), restoring the state of {restoring}")
+            }
             WorkerState::Stopping => write!(f, "stopping"),
             WorkerState::Stopped => write!(f, "stopped"),
             WorkerState::Failed(error) => write!(f, "failed: {error}"),
@@ -86,9 +94,9 @@ impl Health {
         })
     }
 
-    /// Has the group decided for every worker which partitions it owns, and does every worker run?
+    /// Does every worker run and serve all partitions that the group has assigned to it?
     pub fn is_ready(&self) -> bool {
-        let assigned = |status: &WorkerStatus| matches!(status.state, WorkerState::Assigned(_));
+        let assigned = |status: &WorkerStatus| matches!(status.state, WorkerState::Assigned { restoring: 0, .. });
         self.workers().iter().all(assigned)
     }
 
@@ -134,15 +142,16 @@ mod tests {
         let cases = [
             (WorkerState::Starting, true, false),
             (WorkerState::Joining, true, false),
-            (WorkerState::Assigned(0), true, true),
-            (WorkerState::Assigned(12), true, true),
+            (WorkerState::Assigned { partitions: 0, restoring: 0 }, true, true),
+            (WorkerState::Assigned { partitions: 12, restoring: 0 }, true, true),
+            (WorkerState::Assigned { partitions: 12, restoring: 1 }, true, false),
             (WorkerState::Stopping, true, false),
             (WorkerState::Stopped, true, false),
             (WorkerState::Failed("x".to_owned()), false, false),
         ];
         for (state, live, ready) in cases {
             let health = Health::new(2);
-            health.set(0, WorkerState::Assigned(1));
+            health.set(0, WorkerState::Assigned { partitions: 1, restoring: 0 });
             health.set(1, state.clone());
             assert_eq!((health.is_live(long), health.is_ready()), (live, ready), "{state}");
             assert_eq!(health.failure().is_some(), !live, "{state}");

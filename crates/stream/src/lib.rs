@@ -1,8 +1,9 @@
-//! The Kafka side of Credence: a consumer group over one input topic, a [`Handler`] that turns each
-//! source record into outputs, producers for those outputs, and source offsets that are committed only
-//! after the outputs of everything before them are acknowledged.
+//! The Kafka side of Credence: a consumer group over one input topic, a [`delivery::Handler`] that turns
+//! each source record into outputs, and two lanes on which these leave.
 //!
-//! Delivery is at least once: after a crash the records since the last commit are read again.
+//! Verdicts and dead letters go out at once by an idempotent producer: at least once. Log records, changed
+//! state and source offsets are committed together, a transaction a batch: exactly once for readers of
+//! committed records. The rules are [`delivery::Lanes`]'; this crate is the machinery.
 //!
 //! # What this crate must not know
 //!
@@ -13,28 +14,28 @@
 //! # Where things are
 //!
 //! - [`start`] and [`Running`]: the workers as a whole (`running`), each worker's loop (`worker`).
-//! - [`Handler`], [`Source`], [`Outputs`]: what the code that scores sees of a stream.
-//! - `batch`: which offsets may be committed. `outbox`: records on their way out. `membership`: the
-//!   consumer's callbacks. `dead_letter`: what is sent for a record that cannot be read.
+//! - `outbox`: the fast lane. `committer`: the durable lane. `restore`: completing the state of partitions.
+//!   `membership`: the consumer's callbacks. `dead_letter`: what is sent for a record that cannot be read.
 //! - [`topics`], [`feed`], [`tail`], [`embedded`]: creating topics, writing to one, reading one, and a
 //!   broker inside the process. Tools, demo and tests use them; the workers do not.
 
 #![forbid(unsafe_code)]
 
-mod batch;
 mod client;
+mod committer;
 mod config;
 mod dead_letter;
+mod durable;
 pub mod embedded;
 mod error;
 pub mod feed;
-mod handler;
 mod headers;
 mod health;
 mod membership;
 mod metrics;
 mod murmur2;
 mod outbox;
+mod restore;
 mod running;
 mod statistics;
 pub mod tail;
@@ -43,7 +44,6 @@ mod worker;
 
 pub use config::{ConfigProblem, Connection, StreamConfig, Topics};
 pub use error::{Error, WorkerError};
-pub use handler::{DeadLetter, Handler, Outputs, Source};
 pub use health::{Health, WorkerState, WorkerStatus};
 pub use murmur2::{murmur2, partition_for};
 pub use running::{Running, Summary, WorkerSummary, start};

@@ -1,4 +1,4 @@
-//! The callbacks of a worker's consumer: rebalances, failed commits, statistics, errors.
+//! The callbacks of a worker's consumer: rebalances, statistics, errors.
 //!
 //! A rebalance callback only notes what happened; the worker deals with it after `poll` has returned,
 //! because draining, committing and dropping state need the whole worker. librdkafka allows that: once it
@@ -9,7 +9,7 @@
 //! between.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
@@ -41,7 +41,6 @@ pub(crate) enum Change {
 pub(crate) struct Membership {
     topic: String,
     changes: Mutex<VecDeque<Change>>,
-    commits_failed: AtomicU64,
     statistics: Mutex<Option<TopicStatistics>>,
     last_error: Mutex<Option<String>>,
     closing: AtomicBool,
@@ -53,7 +52,6 @@ impl Membership {
         Membership {
             topic: topic.to_owned(),
             changes: Mutex::new(VecDeque::new()),
-            commits_failed: AtomicU64::new(0),
             statistics: Mutex::new(None),
             last_error: Mutex::new(None),
             closing: AtomicBool::new(false),
@@ -64,11 +62,6 @@ impl Membership {
     /// The oldest change that was not yet taken.
     pub(crate) fn next_change(&self) -> Option<Change> {
         lock(&self.changes).pop_front()
-    }
-
-    /// How many asynchronous commits failed since the last call.
-    pub(crate) fn take_failed_commits(&self) -> u64 {
-        self.commits_failed.swap(0, Ordering::Relaxed)
     }
 
     /// The newest statistics, once.
@@ -90,11 +83,6 @@ impl Membership {
 
 impl ClientContext for Membership {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // rdkafka 0.39 never calls `commit_callback` for an asynchronous commit (its issue 856), and then
-        // librdkafka reports those that fail, and only those, in its log.
-        if facility == "COMMITFAIL" {
-            self.commits_failed.fetch_add(1, Ordering::Relaxed);
-        }
         client::log(level, facility, message);
     }
 

@@ -2,8 +2,9 @@
 //! dead letters (a closed set in the handler's code), and partitions up to a cap.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use delivery::StateError;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -29,8 +30,8 @@ pub(crate) enum Rebalance {
 pub(crate) struct StreamMetrics {
     consumed: IntCounter,
     consumed_bytes: IntCounter,
-    produced: [IntCounter; 3],
-    produced_bytes: [IntCounter; 3],
+    produced: [IntCounter; 4],
+    produced_bytes: [IntCounter; 4],
     dead_letters: IntCounterVec,
     dead_letters_cut: IntCounter,
     misrouted: IntCounter,
@@ -38,6 +39,11 @@ pub(crate) struct StreamMetrics {
     foreign: IntCounter,
     commits: IntCounter,
     commit_failures: IntCounter,
+    commit_seconds: Histogram,
+    rewinds: IntCounterVec,
+    restored_records: IntCounter,
+    restore_failures: IntCounter,
+    state_errors: IntCounterVec,
     rebalances: [IntCounter; 3],
     consumer_errors: IntCounterVec,
     producer_errors: IntCounterVec,
@@ -51,9 +57,11 @@ pub(crate) struct StreamMetrics {
 struct WorkerVecs {
     in_flight_records: IntGaugeVec,
     in_flight_bytes: IntGaugeVec,
-    open_batches: IntGaugeVec,
+    open_records: IntGaugeVec,
     paused: IntGaugeVec,
     assigned: IntGaugeVec,
+    restoring: IntGaugeVec,
+    unstored_bytes: IntGaugeVec,
     lag_records: IntGaugeVec,
     lag_seconds: GaugeVec,
     last_poll: GaugeVec,
@@ -65,9 +73,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) stream: Arc<StreamMetrics>,
     pub(crate) in_flight_records: IntGauge,
     pub(crate) in_flight_bytes: IntGauge,
-    pub(crate) open_batches: IntGauge,
+    pub(crate) open_records: IntGauge,
     pub(crate) paused: IntGauge,
     pub(crate) assigned: IntGauge,
+    pub(crate) restoring: IntGauge,
     pub(crate) lag_records: IntGauge,
     pub(crate) lag_seconds: Gauge,
     pub(crate) last_poll: Gauge,
@@ -157,8 +166,28 @@ impl StreamMetrics {
                 "credence_foreign_records_total",
                 "Records dropped because their partition had been given up.",
             )?,
-            commits: make.counter("credence_commits_total", "Commits of source offsets, failed ones included.")?,
-            commit_failures: make.counter("credence_commit_failures_total", "Failed commits of source offsets.")?,
+            commits: make.counter("credence_commits_total", "Batches that were to be committed, failed ones included.")?,
+            commit_failures: make
+                .counter("credence_commit_failures_total", "Batches whose commit was aborted or had no clear end.")?,
+            commit_seconds: make.histogram(
+                "credence_commit_seconds",
+                "How long a batch took from the start of its transaction to its end.",
+            )?,
+            rewinds: make.counters(
+                "credence_rewinds_total",
+                "Times that uncommitted work was forgotten, by how: rewind (to the last commit), restart (what is \
+                 committed had to be read again).",
+                "kind",
+            )?,
+            restored_records: make
+                .counter("credence_restored_records_total", "Changelog records read to complete the local state.")?,
+            restore_failures: make
+                .counter("credence_restore_failures_total", "Failed tries to complete the state of partitions.")?,
+            state_errors: make.counters(
+                "credence_state_errors_total",
+                "Errors of the local state, by kind: unavailable, damaged.",
+                "kind",
+            )?,
             rebalances: ["assign", "revoke", "lost"].map(|event| rebalances.with_label_values(&[event])),
             consumer_errors: make.counters(
                 "credence_consumer_errors_total",
@@ -197,9 +226,10 @@ impl StreamMetrics {
             stream: Arc::clone(self),
             in_flight_records: of.in_flight_records.with_label_values(&label),
             in_flight_bytes: of.in_flight_bytes.with_label_values(&label),
-            open_batches: of.open_batches.with_label_values(&label),
+            open_records: of.open_records.with_label_values(&label),
             paused: of.paused.with_label_values(&label),
             assigned: of.assigned.with_label_values(&label),
+            restoring: of.restoring.with_label_values(&label),
             lag_records: of.lag_records.with_label_values(&label),
             lag_seconds: of.lag_seconds.with_label_values(&label),
             last_poll: of.last_poll.with_label_values(&label),
@@ -236,12 +266,42 @@ impl StreamMetrics {
         self.foreign.inc();
     }
 
-    pub(crate) fn commits(&self, sent: u64) {
-        self.commits.inc_by(sent);
+    /// Many outputs were acknowledged together.
+    pub(crate) fn produced_all(&self, output: Output, records: usize, bytes: usize) {
+        self.produced[output as usize].inc_by(records as u64);
+        self.produced_bytes[output as usize].inc_by(bytes as u64);
     }
 
-    pub(crate) fn commits_failed(&self, failed: u64) {
-        self.commit_failures.inc_by(failed);
+    pub(crate) fn transaction(&self, took: Duration, committed: bool) {
+        self.commits.inc();
+        self.commit_failures.inc_by(u64::from(!committed));
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Uncommitted work was forgotten.
+    pub(crate) fn rewound(&self, kind: &str) {
+        self.rewinds.with_label_values(&[kind]).inc();
+    }
+
+    pub(crate) fn restored_records(&self, records: u64) {
+        self.restored_records.inc_by(records);
+    }
+
+    pub(crate) fn restore_failed(&self) {
+        self.restore_failures.inc();
+    }
+
+    pub(crate) fn state_error(&self, error: &StateError) {
+        let kind = match error {
+            StateError::Unavailable(_) => "unavailable",
+            StateError::Damaged(_) => "damaged",
+        };
+        self.state_errors.with_label_values(&[kind]).inc();
+    }
+
+    /// Bytes of changes that a worker has committed but not yet written to the local state.
+    pub(crate) fn unstored(&self, worker: usize, bytes: usize) {
+        self.workers.unstored_bytes.with_label_values(&[worker.to_string().as_str()]).set(bytes as i64);
     }
 
     pub(crate) fn rebalance(&self, event: Rebalance) {
@@ -292,9 +352,20 @@ impl WorkerVecs {
                 "credence_in_flight_bytes",
                 "Bytes of output records not yet acknowledged, by worker.",
             )?,
-            open_batches: ints("credence_open_batches", "Batches of source records not yet committable, by worker.")?,
+            open_records: ints(
+                "credence_open_records",
+                "Source records handled whose batch is not yet on its way to be committed, by worker.",
+            )?,
             paused: ints("credence_paused", "1 while a worker has paused reading because too much is in flight.")?,
             assigned: ints("credence_assigned_partitions", "Partitions that a worker owns.")?,
+            restoring: ints(
+                "credence_restoring_partitions",
+                "Partitions that a worker owns but does not serve yet, because their state is being completed.",
+            )?,
+            unstored_bytes: ints(
+                "credence_unstored_bytes",
+                "Bytes of changed profiles that are committed but not yet in the local state, by worker.",
+            )?,
             lag_records: ints(
                 "credence_lag_records",
                 "Source records not yet handled, over a worker's partitions; at most a second or so old.",

@@ -1,17 +1,18 @@
-//! Records on their way out: handed to the producer, counted until the brokers acknowledge them.
+//! The fast lane: verdicts and dead letters, handed to the producer at once, counted until the brokers
+//! acknowledge them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use delivery::BatchId;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
-use crate::batch::BatchId;
 use crate::client;
 use crate::config::{StreamConfig, Topics};
 use crate::dead_letter::{self, Provenance};
@@ -26,12 +27,13 @@ const MAX_POLLS: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Verdict,
-    Log,
     Dead,
+    Log,
+    Profile,
 }
 
 impl Output {
-    pub(crate) const ALL: [Output; 3] = [Output::Verdict, Output::Log, Output::Dead];
+    pub(crate) const ALL: [Output; 4] = [Output::Verdict, Output::Dead, Output::Log, Output::Profile];
 
     /// The value of the metric label `output`.
     pub(crate) fn label(self) -> &'static str {
@@ -39,14 +41,16 @@ impl Output {
             Output::Verdict => "verdict",
             Output::Log => "log",
             Output::Dead => "dead",
+            Output::Profile => "profile",
         }
     }
 
-    fn topic(self, topics: &Topics) -> &str {
+    pub(crate) fn topic(self, topics: &Topics) -> &str {
         match self {
             Output::Verdict => &topics.verdicts,
             Output::Log => &topics.logs,
             Output::Dead => &topics.dead,
+            Output::Profile => &topics.profiles,
         }
     }
 }

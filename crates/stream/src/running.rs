@@ -7,24 +7,26 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use delivery::{Handler, LocalState};
 use prometheus::Registry;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::client;
+use crate::committer::Committer;
 use crate::config::StreamConfig;
 use crate::error::{Error, WorkerError};
-use crate::handler::Handler;
 use crate::health::{Health, WorkerState};
 use crate::membership::{Member, Membership};
 use crate::metrics::StreamMetrics;
 use crate::outbox::Outbox;
+use crate::restore::Restorer;
 use crate::topics;
-use crate::worker::Worker;
+use crate::worker::{Parts, Worker};
 
 /// Starts the workers. Returns when the topics were found and the threads run; that the group has assigned
-/// partitions is said by [`Running::health`]. `make_handler` is called once for every worker with its
-/// number, on this thread.
+/// partitions is said by [`Running::health`]. `state` is the local copy of the changelog, shared by all
+/// workers. `make_handler` is called once for every worker with its number, on this thread.
 ///
 /// # Errors
 /// When the settings are wrong, the brokers do not answer within `start_timeout`, a topic is missing, or
@@ -32,6 +34,7 @@ use crate::worker::Worker;
 pub fn start(
     config: StreamConfig,
     registry: &Registry,
+    state: &Arc<dyn LocalState>,
     mut make_handler: impl FnMut(usize) -> Box<dyn Handler>,
 ) -> Result<Running, Error> {
     config.check()?;
@@ -61,15 +64,18 @@ pub fn start(
         results: (0..settings.workers).map(|_| None).collect(),
     };
     for (index, (consumer, outbox)) in members.into_iter().enumerate() {
-        let worker = Worker::new(
-            index,
-            Arc::clone(&settings),
-            make_handler(index),
+        let parts = Parts {
+            settings: Arc::clone(&settings),
+            handler: make_handler(index),
+            state: Arc::clone(state),
             outbox,
+            committer: Committer::start(&settings, index, Arc::clone(state), Arc::clone(&metrics))?,
+            restorer: Restorer::new(&settings, index, Arc::clone(state), Arc::clone(&metrics)),
             partition_count,
-            metrics.worker(index),
-            Arc::clone(&health),
-        );
+            metrics: metrics.worker(index),
+            health: Arc::clone(&health),
+        };
+        let worker = Worker::new(index, parts);
         let thread = WorkerThread {
             index,
             deadline: settings.shutdown_deadline,
@@ -149,7 +155,7 @@ impl Running {
         self.receive(timeout)
     }
 
-    /// Stops reading, waits for what is in flight, commits, and leaves the group, all within the
+    /// Stops reading, commits what was handled, and leaves the group, all within the
     /// `shutdown_deadline` of the settings. What is not done by then is left behind; nothing is lost by
     /// that, only handled again.
     pub fn stop(mut self) -> Summary {

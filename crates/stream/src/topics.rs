@@ -47,8 +47,8 @@ pub struct TopicSpec {
 /// What can be chosen about the topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// Partitions of the topics of events, verdicts and log records. State belongs to a partition of the
-    /// events, so changing the number later sends users to other partitions.
+    /// Partitions of the topics of events, verdicts, log records and profiles. State belongs to a partition
+    /// of the events, so the number cannot be changed later.
     pub partitions: i32,
     /// Partitions of the dead-letter topic.
     pub dead_partitions: i32,
@@ -63,6 +63,12 @@ pub struct PlanOptions {
     /// How long dead letters are kept.
     pub keep_dead: Duration,
 }
+
+/// How long a removed key can be seen in the changelog. A local copy that is older than that may keep what
+/// has expired, which no answer depends on.
+const KEEP_TOMBSTONES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Only closed segments are compacted: small ones keep the changelog near the size of the state.
+const COMPACTED_SEGMENT_BYTES: usize = 128 << 20;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -85,18 +91,31 @@ pub fn plan(topics: &Topics, options: &PlanOptions) -> Vec<TopicSpec> {
     // Events: a little more than the 1 MiB that is ever read as an event, so that one that is too large
     // can reach the dead-letter topic. Log records carry the event and what was found about it.
     let rows = [
-        (&topics.events, options.partitions, options.keep_events, 2 << 20),
-        (&topics.verdicts, options.partitions, options.keep_verdicts, 1 << 20),
-        (&topics.logs, options.partitions, options.keep_logs, 8 << 20),
-        (&topics.dead, options.dead_partitions, options.keep_dead, MAX_MESSAGE_BYTES),
+        (&topics.events, options.partitions, Some(options.keep_events), 2 << 20),
+        (&topics.verdicts, options.partitions, Some(options.keep_verdicts), 1 << 20),
+        (&topics.logs, options.partitions, Some(options.keep_logs), 8 << 20),
+        (&topics.dead, options.dead_partitions, Some(options.keep_dead), MAX_MESSAGE_BYTES),
+        (&topics.profiles, options.partitions, None, 1 << 20),
     ];
     let specs = rows.into_iter().map(|(name, partitions, keep, max_bytes)| {
         let mut settings = BTreeMap::from([
-            ("cleanup.policy".to_owned(), "delete".to_owned()),
             ("compression.type".to_owned(), "producer".to_owned()),
-            ("retention.ms".to_owned(), keep.as_millis().to_string()),
             ("max.message.bytes".to_owned(), max_bytes.to_string()),
         ]);
+        let mut set = |key: &str, value: String| settings.insert(key.to_owned(), value);
+        match keep {
+            Some(keep) => {
+                set("cleanup.policy", "delete".to_owned());
+                set("retention.ms", keep.as_millis().to_string());
+            }
+            // State: the newest value of each key, for ever.
+            None => {
+                set("cleanup.policy", "compact".to_owned());
+                set("delete.retention.ms", KEEP_TOMBSTONES.as_millis().to_string());
+                set("min.cleanable.dirty.ratio", "0.3".to_owned());
+                set("segment.bytes", COMPACTED_SEGMENT_BYTES.to_string());
+            }
+        }
         if options.replication >= 3 {
             // An acknowledged record survives the loss of a broker, and one broker may be down.
             settings.insert("min.insync.replicas".to_owned(), "2".to_owned());
@@ -272,7 +291,7 @@ fn differences(
 pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, Error> {
     let started = Instant::now();
     let brokers = &settings.connection.brokers;
-    let (mut missing, mut unusable, mut events) = (Vec::new(), Vec::new(), 0);
+    let (mut missing, mut unusable, mut events, mut profiles) = (Vec::new(), Vec::new(), 0, 0);
     let mut first_answer = None;
     for (_, name) in settings.topics.named() {
         let found = loop {
@@ -297,6 +316,7 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, 
             Examined::Missing => missing.push(name.to_owned()),
             Examined::Unsettled(code) | Examined::Refused(code) => unusable.push(format!("{name} ({code})")),
             Examined::Exists(partitions) if name == settings.topics.events => events = partitions,
+            Examined::Exists(partitions) if name == settings.topics.profiles => profiles = partitions,
             Examined::Exists(_) => {}
         }
     }
@@ -306,6 +326,15 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, 
     }
     if !unusable.is_empty() {
         return Err(Error::UnusableTopics { brokers, topics: unusable });
+    }
+    if events != profiles {
+        let topics = &settings.topics;
+        return Err(Error::Partitions {
+            events: topics.events.clone(),
+            found: events,
+            profiles: topics.profiles.clone(),
+            expected: profiles,
+        });
     }
     Ok(events)
 }
@@ -364,11 +393,17 @@ mod tests {
         let options = PlanOptions { replication: 3, ..PlanOptions::default() };
         let specs = plan(&Topics::default(), &options);
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        assert_eq!(names, ["login-events", "login-verdicts", "tenant-logs", "login-events-dead"]);
+        assert_eq!(
+            names,
+            ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"]
+        );
         for spec in &specs {
-            assert_eq!(spec.settings["cleanup.policy"], "delete");
+            let policy = if spec.name == "credence-profiles" { "compact" } else { "delete" };
+            assert_eq!(spec.settings["cleanup.policy"], policy);
             assert_eq!(spec.settings["min.insync.replicas"], "2");
         }
+        assert_eq!(specs[4].partitions, specs[0].partitions);
+        assert!(!specs[4].settings.contains_key("retention.ms"));
         assert_eq!(specs[0].partitions, 12);
         assert_eq!(specs[3].partitions, 3);
         assert_eq!(specs[3].settings["max.message.bytes"], (17 << 20).to_string());

@@ -1,75 +1,60 @@
-//! A worker: one thread that owns a consumer and a producer, and goes round one loop.
+//! A worker: one thread that owns a consumer and a fast lane, and goes round one loop.
 //!
-//! Each turn reads a burst of records, handles them, deals with a rebalance if there was one, takes the
-//! acknowledgements that came in, and, once a batch interval, closes the batch and commits.
+//! Each turn reads a burst of records, handles them, deals with a rebalance if there was one, takes in what
+//! came back (acknowledgements, settled batches, restored partitions), and, once a batch interval, seals the
+//! batch. [`delivery::Lanes`] decides; what is here does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use delivery::{Admission, Handler, Lanes, LocalState, Outputs, Source, StateError};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::batch::{Batches, NextOffset};
+use crate::committer::{Committer, Order, Outcome};
 use crate::config::StreamConfig;
 use crate::dead_letter::{self, Origin, Provenance};
+use crate::durable::DurableBatch;
 use crate::error::{WorkerError, class};
-use crate::handler::{Handler, Outputs, Source};
 use crate::headers;
 use crate::health::{Health, WorkerState};
 use crate::membership::{Change, Member};
 use crate::metrics::{WorkerMetrics, unix_ms};
 use crate::murmur2::partition_for;
 use crate::outbox::{Outbox, Output, Parcel, Receipt, length};
+use crate::restore::Restorer;
 use crate::statistics::End;
 
 /// Records handled before acknowledgements are looked at.
 const BURST: usize = 64;
-/// How long to wait for records while outputs are unacknowledged: their acknowledgements do not end the
-/// wait.
+/// How long to wait for records while something is under way whose end does not end the wait.
 const WAIT_BUSY: Duration = Duration::from_millis(1);
 /// The same while paused: nothing urgent comes then.
 const WAIT_PAUSED: Duration = Duration::from_millis(10);
 /// The longest wait for records; also how soon a request to stop is seen.
 const WAIT_IDLE: Duration = Duration::from_millis(100);
-/// How long too much in flight is simply waited for. Pausing throws away what was fetched ahead, so it is
+/// How long too much under way is simply waited for. Pausing throws away what was fetched ahead, so it is
 /// kept for brokers that are slow or gone.
 const WAIT_BEFORE_PAUSE: Duration = Duration::from_millis(50);
-/// Reading also pauses when this many batches are incomplete, which bounds what has to be handled again
-/// when a single output is stuck.
-const MAX_BATCHES: usize = 1000;
-/// How long to wait after a failed commit. While a member rejoins its group, for half a second or so, the
-/// brokers refuse all its commits.
-const COMMIT_RETRY: Duration = Duration::from_millis(300);
+/// How long reading rests after an aborted batch. It doubles with each abort in a row, up to the longest.
+const REST: Duration = Duration::from_millis(100);
+const MAX_REST: Duration = Duration::from_secs(5);
+/// How long moving the consumer to other offsets may take.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same kind of consumer error is logged once in this time; all are counted.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Failures of the local state in a row after which a worker gives up.
+const MAX_STATE_FAILURES: u32 = 5;
 
-/// A partition that the worker owns.
+/// What is known about a partition beside its delivery.
 #[derive(Debug, Default)]
-struct Partition {
-    /// The offset after the last handled record.
-    next: Option<i64>,
-    /// `next` when the last batch was closed.
-    batched: Option<i64>,
-    /// Every output of every record before this offset is acknowledged.
-    done: Option<i64>,
-    /// The offset that was last sent to be committed, unless that failed.
-    sent: Option<i64>,
+struct Watched {
     last_timestamp_ms: Option<i64>,
     end: Option<End>,
-}
-
-impl Partition {
-    fn lag(&self) -> i64 {
-        let Some(end) = self.end else { return 0 };
-        match self.next {
-            Some(next) => (end.offset - next).max(0),
-            None => end.uncommitted.unwrap_or(0),
-        }
-    }
 }
 
 /// The state of a worker, apart from its consumer (records borrow from that).
@@ -77,16 +62,35 @@ pub(crate) struct Worker {
     index: usize,
     settings: Arc<StreamConfig>,
     handler: Box<dyn Handler>,
+    state: Arc<dyn LocalState>,
     outbox: Outbox,
     outputs: Outputs,
-    partitions: BTreeMap<i32, Partition>,
+    lanes: Lanes,
+    committer: Committer,
+    restorer: Restorer,
+    watched: BTreeMap<i32, Watched>,
     partition_count: i32,
-    batches: Batches,
+    /// What the open batch will commit.
+    open: DurableBatch,
+    /// What the sealed batch will commit, until the committer has it.
+    sealed: Option<DurableBatch>,
+    /// Empty buffers.
+    spare: Vec<DurableBatch>,
+    /// The committer has a batch.
+    committing: bool,
+    /// Batches that are committed but not in the local state.
+    unstored: usize,
+    /// Partitions wait for the committer before their state can be restored.
+    restore_due: bool,
+    /// Partitions whose consumer has to be moved before they are served.
+    displaced: BTreeSet<i32>,
+    aborts_in_a_row: u32,
+    state_failures: u32,
+    /// Reading rests until then.
+    rest_until: Option<Instant>,
     batch_due: Instant,
     paused: bool,
     acknowledged: Vec<Receipt>,
-    /// No commit before this.
-    commit_due: Instant,
     /// The class of the consumer's error that was last logged, and when.
     logged_error: Option<(&'static str, Instant)>,
     handled: u64,
@@ -94,33 +98,50 @@ pub(crate) struct Worker {
     health: Arc<Health>,
 }
 
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) settings: Arc<StreamConfig>,
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) state: Arc<dyn LocalState>,
+    pub(crate) outbox: Outbox,
+    pub(crate) committer: Committer,
+    pub(crate) restorer: Restorer,
+    pub(crate) partition_count: i32,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) health: Arc<Health>,
+}
+
 impl Worker {
-    pub(crate) fn new(
-        index: usize,
-        settings: Arc<StreamConfig>,
-        handler: Box<dyn Handler>,
-        outbox: Outbox,
-        partition_count: i32,
-        metrics: WorkerMetrics,
-        health: Arc<Health>,
-    ) -> Worker {
+    pub(crate) fn new(index: usize, parts: Parts) -> Worker {
         Worker {
             index,
-            batch_due: Instant::now() + settings.batch_interval,
-            settings,
-            handler,
-            outbox,
+            batch_due: Instant::now() + parts.settings.batch_interval,
+            settings: parts.settings,
+            handler: parts.handler,
+            state: parts.state,
+            outbox: parts.outbox,
             outputs: Outputs::new(),
-            partitions: BTreeMap::new(),
-            partition_count,
-            batches: Batches::new(),
+            lanes: Lanes::new(),
+            committer: parts.committer,
+            restorer: parts.restorer,
+            watched: BTreeMap::new(),
+            partition_count: parts.partition_count,
+            open: DurableBatch::default(),
+            sealed: None,
+            spare: Vec::new(),
+            committing: false,
+            unstored: 0,
+            restore_due: false,
+            displaced: BTreeSet::new(),
+            aborts_in_a_row: 0,
+            state_failures: 0,
+            rest_until: None,
             paused: false,
             acknowledged: Vec::new(),
-            commit_due: Instant::now(),
             logged_error: None,
             handled: 0,
-            metrics,
-            health,
+            metrics: parts.metrics,
+            health: parts.health,
         }
     }
 
@@ -135,36 +156,34 @@ impl Worker {
             .subscribe(&[&self.settings.topics.events])
             .map_err(|error| WorkerError::Consumer { reason: error.to_string() })?;
         self.health.set(self.index, WorkerState::Joining);
+        let mut report_due = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             self.read_burst(consumer)?;
             self.rebalance(consumer)?;
-            self.collect()?;
+            self.advance(consumer, false)?;
             self.control_flow(consumer)?;
             let now = Instant::now();
-            if now >= self.batch_due || self.batches.open_records() >= self.settings.batch_max_records {
-                self.batch_due = now + self.settings.batch_interval;
-                self.end_batch();
-                self.commit_async(consumer);
-                self.report(consumer);
+            if now >= report_due {
+                report_due = now + self.settings.batch_interval;
+                self.report(consumer)?;
             }
             self.health.alive(self.index);
         }
         Ok(())
     }
 
-    /// After a request to stop: finishes what is under way, until `deadline` at the latest, commits, and
-    /// gives up the partitions' state. The consumer still has to be closed.
+    /// After a request to stop: finishes what is under way, until `deadline` at the latest, and gives up the
+    /// partitions' state. The consumer still has to be closed.
     pub(crate) fn finish(&mut self, consumer: &Member, deadline: Instant) -> Result<(), WorkerError> {
         self.health.set(self.index, WorkerState::Stopping);
-        if self.drain(deadline)? {
-            self.commit_sync(consumer, deadline);
-        } else {
-            // Brokers are gone, and a synchronous commit could take as long as a session.
-            self.commit(consumer, CommitMode::Async);
+        let settled = self.settle(consumer, deadline, |lanes| lanes.is_settled())?;
+        while settled && self.unstored > 0 && Instant::now() < deadline {
+            self.outbox.wait(WAIT_BUSY);
+            self.outcomes(consumer)?;
         }
-        for partition in std::mem::take(&mut self.partitions).into_keys() {
-            self.handler.revoked(partition);
-            self.metrics.stream.forget_partition(partition);
+        let partitions: Vec<i32> = self.lanes.assigned().collect();
+        for partition in partitions {
+            self.forget(partition);
         }
         self.report_flow();
         Ok(())
@@ -173,7 +192,7 @@ impl Worker {
     fn wait_for_records(&self) -> Duration {
         if self.paused {
             WAIT_PAUSED
-        } else if self.outbox.records() > 0 {
+        } else if self.outbox.records() > 0 || self.lanes.is_committing() || self.lanes.restoring().next().is_some() {
             WAIT_BUSY
         } else {
             self.batch_due.saturating_duration_since(Instant::now()).clamp(WAIT_BUSY, WAIT_IDLE)
@@ -186,10 +205,15 @@ impl Worker {
             match consumer.poll(wait) {
                 // Nothing now, or a callback was called: its effect comes before any further record.
                 None => break,
-                Some(Ok(record)) => self.handle(&record)?,
+                Some(Ok(record)) => {
+                    if let Err(error) = self.handle(&record)? {
+                        self.state_failed(consumer, record.partition(), &error)?;
+                        break;
+                    }
+                }
                 Some(Err(error)) => self.consumer_error(&error)?,
             }
-            if self.outbox.is_full() {
+            if self.is_full() {
                 break;
             }
             wait = Duration::ZERO;
@@ -213,17 +237,17 @@ impl Worker {
         Ok(())
     }
 
-    fn handle(&mut self, record: &BorrowedMessage<'_>) -> Result<(), WorkerError> {
+    /// Handles a record. The inner error is the local state's.
+    fn handle(&mut self, record: &BorrowedMessage<'_>) -> Result<Result<(), StateError>, WorkerError> {
         let (number, offset) = (record.partition(), record.offset());
         let stream = &self.metrics.stream;
-        let Some(partition) = self.partitions.get_mut(&number) else {
-            // librdkafka drops what it fetched for partitions that were given up; this is a second lock.
+        if self.lanes.admit(number, offset) != Admission::Handle {
+            // What was fetched for a partition that was given up, paused or rewound is dropped by librdkafka;
+            // this is a second lock.
             stream.foreign();
-            return Ok(());
-        };
+            return Ok(Ok(()));
+        }
         let timestamp_ms = record.timestamp().to_millis();
-        partition.next = Some(offset + 1);
-        partition.last_timestamp_ms = timestamp_ms;
         let content_type = match record.headers().map(|all| headers::text(all, "content-type")) {
             Some(Ok(found)) => found,
             Some(Err(headers::Unreadable)) => {
@@ -243,35 +267,43 @@ impl Worker {
             payload: record.payload(),
             content_type,
         };
-        self.handler.handle(&source, &mut self.outputs);
+        if let Err(error) = self.handler.handle(&source, &mut self.outputs) {
+            return Ok(Err(error));
+        }
+        self.state_failures = 0;
         self.handled += 1;
+        if let Some(watched) = self.watched.get_mut(&number) {
+            watched.last_timestamp_ms = timestamp_ms;
+        }
         stream.consumed(length(source.key, source.payload));
         let named = partition_for(self.outputs.key(), self.partition_count);
         if !self.outputs.key().is_empty() && named.is_some_and(|named| named != number) {
             stream.misrouted();
         }
-        self.send_outputs(&source, record)
+        self.send_outputs(&source, record).map(Ok)
     }
 
     fn send_outputs(&mut self, source: &Source<'_>, record: &BorrowedMessage<'_>) -> Result<(), WorkerError> {
-        let batch = self.batches.open();
-        let (verdict, log) = (self.outputs.verdict(), self.outputs.log());
+        let batch = self.lanes.open();
+        let verdict = self.outputs.verdict();
         let key = Some(self.outputs.key()).filter(|key| !key.is_empty());
         let dead = self.outputs.dead();
-        self.batches.add(usize::from(verdict.is_some()) + usize::from(log.is_some()) + usize::from(dead.is_some()));
+        let fast = usize::from(verdict.is_some()) + usize::from(dead.is_some());
+        self.lanes.handled(source.partition, source.offset, fast);
         // The verdict first: somebody waits for it.
-        for (output, payload) in [(Output::Verdict, verdict), (Output::Log, log)] {
-            if payload.is_some() {
-                let receipt = Receipt {
-                    output,
-                    batch,
-                    bytes: length(key, payload),
-                    event_time_ms: self.outputs.event_time_ms(),
-                    append_time_ms: source.timestamp_ms,
-                    provenance: None,
-                };
-                self.outbox.post(Parcel { receipt: Box::new(receipt), key, payload, headers: None })?;
-            }
+        if verdict.is_some() {
+            let receipt = Receipt {
+                output: Output::Verdict,
+                batch,
+                bytes: length(key, verdict),
+                event_time_ms: self.outputs.event_time_ms(),
+                append_time_ms: source.timestamp_ms,
+                provenance: None,
+            };
+            self.outbox.post(Parcel { receipt: Box::new(receipt), key, payload: verdict, headers: None })?;
+        }
+        if let Some(log) = self.outputs.log() {
+            self.open.logs.push(source.partition, self.outputs.key(), Some(log));
         }
         let Some(why) = dead else { return Ok(()) };
         self.metrics.stream.dead_letter(why.reason);
@@ -307,89 +339,307 @@ impl Worker {
         })
     }
 
-    /// Takes acknowledgements, and with them the offsets that have become committable.
+    /// Takes in what came back, and moves batches on. `finishing`: the open batch is sealed as soon as
+    /// possible.
+    fn advance(&mut self, consumer: &Member, finishing: bool) -> Result<(), WorkerError> {
+        self.collect()?;
+        self.outcomes(consumer)?;
+        self.restored(consumer)?;
+        let now = Instant::now();
+        if finishing || now >= self.batch_due || self.is_batch_full() {
+            self.seal(now);
+        }
+        self.submit(consumer)
+    }
+
+    /// Takes acknowledgements of the fast lane.
     fn collect(&mut self) -> Result<(), WorkerError> {
         self.outbox.collect(&mut self.acknowledged)?;
         if !self.acknowledged.is_empty() {
             let now_ms = unix_ms();
             for receipt in self.acknowledged.drain(..) {
-                self.batches.acknowledge(receipt.batch);
+                self.lanes.acknowledged(receipt.batch);
                 if receipt.output == Output::Verdict {
                     self.metrics.stream.verdict(&receipt, now_ms);
-                }
-            }
-        }
-        while let Some(offsets) = self.batches.pop_complete() {
-            for (number, offset) in offsets {
-                if let Some(partition) = self.partitions.get_mut(&number) {
-                    partition.done = Some(offset);
                 }
             }
         }
         Ok(())
     }
 
-    fn end_batch(&mut self) {
-        if self.batches.open_records() > 0 {
-            let mut offsets: Vec<NextOffset> = Vec::new();
-            for (number, partition) in &mut self.partitions {
-                if let Some(next) = partition.next.filter(|_| partition.next != partition.batched) {
-                    partition.batched = Some(next);
-                    offsets.push((*number, next));
-                }
-            }
-            self.batches.close(offsets);
+    fn seal(&mut self, now: Instant) {
+        if let Some(batch) = self.lanes.seal() {
+            self.batch_due = now + self.settings.batch_interval;
+            self.handler.take_changes(batch, &mut self.open.changes);
+            let empty = self.spare.pop().unwrap_or_default();
+            self.sealed = Some(std::mem::replace(&mut self.open, empty));
+            self.handler.between_batches();
+        } else if self.lanes.open_records() == 0 {
+            self.batch_due = now + self.settings.batch_interval;
+            self.handler.between_batches();
         }
-        self.handler.between_batches();
     }
 
-    /// Waits until every output is acknowledged, until `deadline` at the latest. Says whether it was.
-    fn drain(&mut self, deadline: Instant) -> Result<bool, WorkerError> {
-        self.end_batch();
+    /// Hands the sealed batch to the committer when its verdicts are out.
+    fn submit(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        if self.committing {
+            return Ok(());
+        }
+        let Some(commit) = self.lanes.ready() else { return Ok(()) };
+        let records = self.sealed.take().unwrap_or_default();
+        // Between two polls nothing moves: who this names has handled every record of the batch.
+        let Some(group) = consumer.group_metadata() else {
+            return Err(WorkerError::Consumer { reason: "it is not in its group".to_owned() });
+        };
+        self.committing = true;
+        self.committer.commit(Order { commit, group, records })
+    }
+
+    fn outcomes(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        while let Some(outcome) = self.committer.outcome() {
+            match outcome {
+                Outcome::Committed { batch } => {
+                    self.committing = false;
+                    self.unstored += 1;
+                    self.aborts_in_a_row = 0;
+                    self.lanes.committed(batch);
+                    self.restore_if_due()?;
+                }
+                Outcome::Stored { batch, records } => {
+                    self.unstored = self.unstored.saturating_sub(1);
+                    self.handler.stored(batch);
+                    self.recycle(records);
+                }
+                Outcome::Aborted { batch, fatal, records } => {
+                    tracing::info!(worker = self.index, batch, "batch aborted");
+                    self.committing = false;
+                    self.recycle(records);
+                    if let Some(error) = fatal {
+                        return Err(error);
+                    }
+                    self.rest();
+                    if self.restore_due {
+                        self.restore_if_due()?;
+                    } else {
+                        self.rewind(consumer)?;
+                    }
+                }
+                Outcome::Unknown { batch, records } => {
+                    tracing::warn!(worker = self.index, batch, "batch with an unknown end");
+                    self.committing = false;
+                    self.recycle(records);
+                    if self.restore_due {
+                        self.restore_if_due()?;
+                    } else {
+                        self.restart(consumer)?;
+                    }
+                }
+                Outcome::Damaged => {
+                    self.unstored = 0;
+                    self.restart(consumer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn recycle(&mut self, mut records: DurableBatch) {
+        if self.spare.len() < 2 {
+            records.clear();
+            self.spare.push(records);
+        }
+    }
+
+    /// A short pause in reading: what was refused once may be refused again.
+    fn rest(&mut self) {
+        let rest = (REST * 2_u32.saturating_pow(self.aborts_in_a_row)).min(MAX_REST);
+        self.aborts_in_a_row = self.aborts_in_a_row.saturating_add(1).min(16);
+        self.rest_until = Some(Instant::now() + rest);
+    }
+
+    /// Forgets everything uncommitted and reads it again.
+    fn rewind(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        // Memory goes back to what is stored. When that is less than what is committed, the changelog has
+        // to be asked.
+        if self.unstored > 0 {
+            return self.restart(consumer);
+        }
+        if let Err(error) = self.handler.rewind() {
+            self.metrics.stream.state_error(&error);
+            tracing::error!(worker = self.index, "{error}");
+            return self.restart(consumer);
+        }
+        self.metrics.stream.rewound("rewind");
+        let again = self.lanes.rewind();
+        self.open.clear();
+        self.sealed = None;
+        tracing::info!(worker = self.index, ?again, "reading again from the last commit");
+        self.seek(consumer, &again)
+    }
+
+    fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
+        if again.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: &KafkaError| self.partitions_error("rewind", error);
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in again {
+            let offset = offset.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&self.settings.topics.events, *partition, offset).map_err(|e| failed(&e))?;
+        }
+        let moved = consumer.seek_partitions(list, SEEK_TIMEOUT).map_err(|error| failed(&error))?;
+        for element in moved.elements() {
+            match element.error() {
+                // It has not started yet, and will start at the committed offset.
+                Ok(()) | Err(KafkaError::OffsetFetch(Code::State)) => {}
+                Err(error) if error.rdkafka_error_code() == Some(Code::State) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, and restores the state of all partitions from what is committed.
+    fn restart(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        self.metrics.stream.rewound("restart");
+        let partitions: Vec<i32> = self.lanes.assigned().collect();
+        for partition in partitions.iter().filter(|partition| self.lanes.serves(**partition)) {
+            self.handler.revoked(*partition);
+        }
+        self.lanes.restart();
+        self.open.clear();
+        self.sealed = None;
+        tracing::info!(worker = self.index, ?partitions, "reading what is committed");
+        let list = self.list(partitions.iter().copied());
+        consumer.pause(&list).map_err(|error| self.partitions_error("pause", &error))?;
+        self.displaced.extend(partitions);
+        self.show_assignment();
+        // A batch that the committer still has might be committed after its offsets were read.
+        self.restore_due = true;
+        self.restore_if_due()
+    }
+
+    fn restore_if_due(&mut self) -> Result<(), WorkerError> {
+        if !self.restore_due || self.committing {
+            return Ok(());
+        }
+        self.restore_due = false;
+        let partitions: Vec<i32> = self.lanes.restoring().collect();
+        self.restore(&partitions)
+    }
+
+    fn restore(&mut self, partitions: &[i32]) -> Result<(), WorkerError> {
+        self.restorer.restore(partitions).map_err(|error| WorkerError::Thread { reason: error.to_string() })
+    }
+
+    /// Serves the partitions whose state is complete.
+    fn restored(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        while let Some(restored) = self.restorer.result() {
+            let partition = restored.partition;
+            if !self.lanes.restored(partition, restored.committed) {
+                continue;
+            }
+            if let Err(error) = self.handler.assigned(partition) {
+                self.lanes.assign(partition);
+                self.state_failed(consumer, partition, &error)?;
+                continue;
+            }
+            if self.displaced.remove(&partition) {
+                self.seek(consumer, &[(partition, restored.committed)])?;
+            }
+            if !self.paused {
+                let list = self.list([partition].into_iter());
+                consumer.resume(&list).map_err(|error| self.partitions_error("resume", &error))?;
+            }
+            tracing::info!(worker = self.index, partition, "partition served");
+            self.show_assignment();
+        }
+        Ok(())
+    }
+
+    /// The local state failed in the middle of the work: it is brought up to date again, from the changelog
+    /// alone where it is damaged.
+    fn state_failed(&mut self, consumer: &Member, partition: i32, error: &StateError) -> Result<(), WorkerError> {
+        self.metrics.stream.state_error(error);
+        self.state_failures += 1;
+        tracing::error!(worker = self.index, partition, "{error}");
+        if self.state_failures > MAX_STATE_FAILURES {
+            return Err(WorkerError::State { reason: error.to_string() });
+        }
+        if let StateError::Damaged(_) = error
+            && let Err(error) = self.state.reset(partition)
+        {
+            return Err(WorkerError::State { reason: error.to_string() });
+        }
+        self.rest();
+        self.restart(consumer)
+    }
+
+    /// Waits until `settled`, until `deadline` at the latest. Says whether it is.
+    fn settle(
+        &mut self,
+        consumer: &Member,
+        deadline: Instant,
+        settled: impl Fn(&Lanes) -> bool,
+    ) -> Result<bool, WorkerError> {
         loop {
-            self.collect()?;
+            self.advance(consumer, true)?;
             self.health.alive(self.index);
-            if self.outbox.records() == 0 {
+            if settled(&self.lanes) {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
-                let left = self.outbox.records();
-                tracing::warn!(worker = self.index, left, "outputs not acknowledged in time; they will be sent again");
+                tracing::warn!(worker = self.index, "not settled in time; uncommitted records will be handled again");
                 return Ok(false);
             }
             self.outbox.wait(WAIT_BUSY);
         }
     }
 
-    /// Pauses reading when too much is in flight, resumes it when little is. The group membership lives on
+    fn is_batch_full(&self) -> bool {
+        self.lanes.open_records() >= self.settings.batch_max_records
+            || self.open.bytes() >= self.settings.max_in_flight_bytes
+    }
+
+    /// Is more under way than allowed, so that reading has to wait?
+    fn is_full(&self) -> bool {
+        self.outbox.is_full() || self.is_batch_full() || self.rest_until.is_some()
+    }
+
+    /// Pauses reading when too much is under way, resumes it when little is. The group membership lives on
     /// either way, because polling goes on.
     fn control_flow(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        let now = Instant::now();
+        self.rest_until = self.rest_until.filter(|until| now < *until);
         if self.paused {
-            if self.outbox.has_room() && self.batches.len() < MAX_BATCHES / 2 {
+            if self.outbox.has_room() && !self.is_batch_full() && self.rest_until.is_none() {
                 self.pause_or_resume(consumer, false)?;
             }
             return Ok(());
         }
-        let deadline = Instant::now() + WAIT_BEFORE_PAUSE;
-        while self.outbox.is_full() || self.batches.len() >= MAX_BATCHES {
-            if Instant::now() >= deadline {
+        let deadline = now + WAIT_BEFORE_PAUSE;
+        while self.is_full() {
+            if self.rest_until.is_some() || Instant::now() >= deadline {
                 return self.pause_or_resume(consumer, true);
             }
             self.outbox.wait(WAIT_BUSY);
-            self.collect()?;
+            self.advance(consumer, false)?;
         }
         Ok(())
     }
 
     fn pause_or_resume(&mut self, consumer: &Member, pause: bool) -> Result<(), WorkerError> {
-        let list = self.list(self.partitions.keys().copied());
+        // Partitions that are being restored are paused already, and stay so.
+        let served: Vec<i32> = self.lanes.assigned().filter(|number| self.lanes.serves(*number)).collect();
+        let list = self.list(served.into_iter());
         let done = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
         let action = if pause { "pause" } else { "resume" };
         done.map_err(|error| self.partitions_error(action, &error))?;
         self.paused = pause;
         self.report_flow();
         let (records, bytes) = (self.outbox.records(), self.outbox.bytes());
-        tracing::info!(worker = self.index, records, bytes, "{action} reading; outputs in flight");
+        let batch = self.lanes.open_records();
+        tracing::info!(worker = self.index, records, bytes, batch, "{action} reading");
         Ok(())
     }
 
@@ -399,26 +649,31 @@ impl Worker {
                 Change::Assigned(partitions) => self.assign(consumer, &partitions)?,
                 Change::Revoked { partitions, lost } => self.revoke(consumer, &partitions, lost)?,
             }
-            let owned = self.partitions.len();
-            self.metrics.assigned.set(owned as i64);
-            self.health.set(self.index, WorkerState::Assigned(owned));
+            self.show_assignment();
         }
         Ok(())
     }
 
+    fn show_assignment(&self) {
+        let (partitions, restoring) = (self.lanes.assigned().count(), self.lanes.restoring().count());
+        self.metrics.assigned.set(partitions as i64);
+        self.metrics.restoring.set(restoring as i64);
+        self.health.set(self.index, WorkerState::Assigned { partitions, restoring });
+    }
+
     fn assign(&mut self, consumer: &Member, partitions: &[i32]) -> Result<(), WorkerError> {
         tracing::info!(worker = self.index, ?partitions, "partitions assigned");
+        let highest = partitions.iter().copied().max().unwrap_or_default();
+        self.check_partition_count(highest + 1)?;
         for partition in partitions {
-            self.handler.assigned(*partition);
-            self.partitions.insert(*partition, Partition::default());
-            self.partition_count = self.partition_count.max(*partition + 1);
+            self.lanes.assign(*partition);
+            self.watched.insert(*partition, Watched::default());
         }
         let list = self.list(partitions.iter().copied());
         consumer.incremental_assign(&list).map_err(|error| self.partitions_error("take over", &error))?;
-        if self.paused {
-            consumer.pause(&list).map_err(|error| self.partitions_error("pause", &error))?;
-        }
-        Ok(())
+        consumer.pause(&list).map_err(|error| self.partitions_error("pause", &error))?;
+        // Where others wait for the committer these wait with them.
+        if self.restore_due { Ok(()) } else { self.restore(partitions) }
     }
 
     fn revoke(&mut self, consumer: &Member, partitions: &[i32], lost: bool) -> Result<(), WorkerError> {
@@ -426,25 +681,22 @@ impl Worker {
         let gone = lost || consumer.assignment_lost();
         if !gone {
             let deadline = Instant::now() + self.settings.session_timeout / 2;
-            if partitions.iter().any(|number| self.is_unfinished(*number)) {
-                self.drain(deadline)?;
-            }
-            self.commit_sync(consumer, deadline);
+            self.settle(consumer, deadline, |lanes| partitions.iter().all(|number| lanes.is_settled_for(*number)))?;
         }
-        // The group may have moved on while the outputs were drained.
+        // The group may have moved on meanwhile.
         let gone = gone || consumer.assignment_lost();
+        let unsettled = partitions.iter().any(|number| !self.lanes.is_settled_for(*number));
         for number in partitions {
-            self.batches.forget(*number);
-            self.partitions.remove(number);
-            self.handler.revoked(*number);
-            self.metrics.stream.forget_partition(*number);
+            self.forget(*number);
+        }
+        if unsettled {
+            // Batches hold records of these partitions, and nobody may commit them any more.
+            if self.committing { self.restart(consumer)? } else { self.rewind(consumer)? }
         }
         let list = self.list(partitions.iter().copied());
-        if self.paused {
-            // librdkafka keeps a partition paused even while it is not assigned: it would stand still when
-            // it comes back later.
-            consumer.resume(&list).map_err(|error| self.partitions_error("resume", &error))?;
-        }
+        // librdkafka keeps a partition paused even while it is not assigned: it would stand still when it
+        // comes back later.
+        consumer.resume(&list).map_err(|error| self.partitions_error("resume", &error))?;
         match consumer.incremental_unassign(&list) {
             Ok(()) => Ok(()),
             Err(error) if gone => {
@@ -455,9 +707,16 @@ impl Worker {
         }
     }
 
-    /// Has the partition records whose outputs are not all acknowledged?
-    fn is_unfinished(&self, number: i32) -> bool {
-        self.partitions.get(&number).is_some_and(|of| of.next != of.done)
+    /// A partition is no longer ours.
+    fn forget(&mut self, partition: i32) {
+        if self.lanes.serves(partition) {
+            self.handler.revoked(partition);
+        }
+        self.lanes.revoke(partition);
+        self.restorer.forget(partition);
+        self.displaced.remove(&partition);
+        self.watched.remove(&partition);
+        self.metrics.stream.forget_partition(partition);
     }
 
     fn list(&self, partitions: impl Iterator<Item = i32>) -> TopicPartitionList {
@@ -472,98 +731,54 @@ impl Worker {
         WorkerError::Partitions { action, topic: self.settings.topics.events.clone(), reason: error.to_string() }
     }
 
-    /// The offsets to commit: those that were not sent yet, or all of them.
-    fn committable(&self, all: bool) -> Result<TopicPartitionList, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for (number, partition) in &self.partitions {
-            if let Some(done) = partition.done.filter(|_| all || partition.done != partition.sent) {
-                list.add_partition_offset(&self.settings.topics.events, *number, Offset::Offset(done))?;
-            }
+    /// With another number of partitions users belong to other partitions than their state.
+    fn check_partition_count(&self, found: i32) -> Result<(), WorkerError> {
+        if found <= self.partition_count {
+            return Ok(());
         }
-        Ok(list)
-    }
-
-    /// Commits what has become committable, without waiting for the answer. When an earlier commit failed,
-    /// the next one includes its offsets.
-    fn commit_async(&mut self, consumer: &Member) {
-        let failed = consumer.context().take_failed_commits();
-        if failed > 0 {
-            self.metrics.stream.commits_failed(failed);
-            self.partitions.values_mut().for_each(|partition| partition.sent = None);
-            self.commit_due = Instant::now() + COMMIT_RETRY;
-        }
-        if Instant::now() >= self.commit_due {
-            self.commit(consumer, CommitMode::Async);
-        }
-    }
-
-    /// Commits everything that is committable, until that succeeds or `deadline` has passed (a single try
-    /// may take the session timeout when there is no coordinator). Offsets that cannot be committed are no
-    /// error: their records are handled again.
-    fn commit_sync(&mut self, consumer: &Member, deadline: Instant) {
-        while !consumer.assignment_lost() && !self.commit(consumer, CommitMode::Sync) {
-            if Instant::now() + COMMIT_RETRY >= deadline {
-                break;
-            }
-            self.outbox.wait(COMMIT_RETRY);
-            self.health.alive(self.index);
-        }
-    }
-
-    fn commit(&mut self, consumer: &Member, mode: CommitMode) -> bool {
-        let all = matches!(mode, CommitMode::Sync);
-        let sent = self.committable(all).and_then(|list| {
-            if list.count() == 0 {
-                return Ok(false);
-            }
-            consumer.commit(&list, mode).map(|()| true)
-        });
-        match sent {
-            Ok(sent) => {
-                self.metrics.stream.commits(u64::from(sent));
-                self.partitions.values_mut().for_each(|partition| partition.sent = partition.done);
-                true
-            }
-            Err(error) => {
-                self.metrics.stream.commits(1);
-                self.metrics.stream.commits_failed(1);
-                tracing::warn!(worker = self.index, "offsets not committed: {error}; the next commit includes them");
-                false
-            }
-        }
+        let topic = self.settings.topics.events.clone();
+        Err(WorkerError::PartitionsAdded { topic, found, expected: self.partition_count })
     }
 
     fn report_flow(&self) {
         self.metrics.in_flight_records.set(self.outbox.records() as i64);
         self.metrics.in_flight_bytes.set(self.outbox.bytes() as i64);
-        self.metrics.open_batches.set(self.batches.len() as i64);
+        self.metrics.open_records.set(self.lanes.open_records() as i64);
         self.metrics.paused.set(i64::from(self.paused));
-        self.metrics.assigned.set(self.partitions.len() as i64);
+    }
+
+    fn lag(&self, number: i32, watched: &Watched) -> i64 {
+        let Some(end) = watched.end else { return 0 };
+        match self.lanes.next(number) {
+            Some(next) => (end.offset - next).max(0),
+            None => end.uncommitted.unwrap_or(0),
+        }
     }
 
     /// Brings the gauges up to date.
-    fn report(&mut self, consumer: &Member) {
+    fn report(&mut self, consumer: &Member) -> Result<(), WorkerError> {
         self.report_flow();
         let now_ms = unix_ms();
         self.metrics.last_poll.set(now_ms / 1000.0);
         if let Some(statistics) = consumer.context().take_statistics() {
-            self.partition_count = self.partition_count.max(statistics.partition_count);
+            self.check_partition_count(statistics.partition_count)?;
             for (number, end) in statistics.ends {
-                if let Some(partition) = self.partitions.get_mut(&number) {
-                    partition.end = Some(end);
+                if let Some(watched) = self.watched.get_mut(&number) {
+                    watched.end = Some(end);
                 }
             }
         }
         let (mut records, mut oldest_ms) = (0, now_ms);
-        for (number, partition) in &self.partitions {
-            let lag = partition.lag();
+        for (number, watched) in &self.watched {
+            let lag = self.lag(*number, watched);
             self.metrics.stream.partition_lag(*number, lag);
             records += lag;
-            if let Some(timestamp) = partition.last_timestamp_ms.filter(|_| lag > 0) {
+            if let Some(timestamp) = watched.last_timestamp_ms.filter(|_| lag > 0) {
                 oldest_ms = oldest_ms.min(timestamp as f64);
             }
         }
         self.metrics.lag_records.set(records);
         self.metrics.lag_seconds.set((now_ms - oldest_ms) / 1000.0);
+        Ok(())
     }
 }

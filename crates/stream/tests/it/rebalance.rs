@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Case, Echoes, PATIENCE, check_echoes, read_echoes, stop_cleanly, wait_until};
+use crate::support::{Case, Echoes, PATIENCE, check_counts, check_echoes, read_echoes, stop_cleanly, wait_until};
 
 #[test]
 fn a_second_instance_joins_and_leaves_while_records_flow() {
@@ -47,6 +47,7 @@ fn a_second_instance_joins_and_leaves_while_records_flow() {
     assert_eq!(first.metric("credence_foreign_records_total"), 0.0);
     stop_cleanly(one);
     assert_eq!(first.committed(4).values().sum::<i64>(), i64::try_from(total).unwrap());
+    check_counts(&first, total, 97);
     let seen = first.seen.lock().unwrap();
     assert_eq!(seen.strays, [0; 0]);
     assert_eq!(seen.assigned.len(), seen.revoked.len());

@@ -1,11 +1,12 @@
 //! A handler that echoes, and what the tests ask of a stream and of a broker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use delivery::{BatchId, Change, Changes, Handler, LocalState, Outputs, Source, StateError};
 use prometheus::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use stream::feed::{FeedRecord, Feeder};
 use stream::tail::{From, Isolation, Record, Tail};
 use stream::topics::{PlanOptions, TopicOutcome, TopicSpec, create, plan};
-use stream::{Connection, Handler, Outputs, Running, Source, StreamConfig, Summary, Topics};
+use stream::{Connection, Running, StreamConfig, Summary, Topics};
 
 /// The patience of a test: long enough for a slow machine, short enough to notice a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,27 +30,93 @@ pub(crate) struct Seen {
     pub(crate) between_batches: u64,
 }
 
-/// Answers each record with its payload as verdict and as log record. The payload's start says otherwise:
-/// `dead` is a dead letter, `panic` a defect, `log` has no verdict, and the key of `route:KEY` is KEY.
+/// A local copy of the changelog that dies with its test.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    partitions: Mutex<BTreeMap<i32, Copied>>,
+    /// Errors to answer with, before anything is written.
+    pub(crate) failures: Mutex<VecDeque<StateError>>,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Copied {
+    pub(crate) position: Option<i64>,
+    pub(crate) values: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Memory {
+    pub(crate) fn copied(&self, partition: i32) -> Copied {
+        self.partitions.lock().unwrap().get(&partition).cloned().unwrap_or_default()
+    }
+}
+
+impl LocalState for Memory {
+    fn position(&self, partition: i32) -> Result<Option<i64>, StateError> {
+        Ok(self.copied(partition).position)
+    }
+
+    fn apply(
+        &self,
+        partition: i32,
+        changes: &mut dyn Iterator<Item = Change<'_>>,
+        next: i64,
+    ) -> Result<(), StateError> {
+        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
+        let mut partitions = self.partitions.lock().unwrap();
+        let copied = partitions.entry(partition).or_default();
+        if copied.position.is_none_or(|position| position < next) {
+            copied.position = Some(next);
+            for change in changes {
+                match change.value {
+                    Some(value) => copied.values.insert(change.key.to_vec(), value.to_vec()),
+                    None => copied.values.remove(change.key),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&self, partition: i32) -> Result<(), StateError> {
+        self.partitions.lock().unwrap().remove(&partition);
+        Ok(())
+    }
+}
+
+/// Answers each record with its payload as verdict, and with the payload as log record. The payload's start
+/// says otherwise: `dead` is a dead letter, `panic` a defect, `log` has no verdict, and the key of
+/// `route:KEY` is KEY. Its state is how many records of a key there were.
 pub(crate) struct Echo {
-    pub(crate) seen: Arc<Mutex<Seen>>,
-    owned: BTreeSet<i32>,
+    seen: Arc<Mutex<Seen>>,
+    memory: Arc<Memory>,
+    counts: BTreeMap<i32, BTreeMap<Vec<u8>, u64>>,
+    changed: BTreeSet<(i32, Vec<u8>)>,
 }
 
 impl Echo {
-    pub(crate) fn new(seen: &Arc<Mutex<Seen>>) -> Echo {
-        Echo { seen: Arc::clone(seen), owned: BTreeSet::new() }
+    pub(crate) fn new(seen: &Arc<Mutex<Seen>>, memory: &Arc<Memory>) -> Echo {
+        let (seen, memory) = (Arc::clone(seen), Arc::clone(memory));
+        Echo { seen, memory, counts: BTreeMap::new(), changed: BTreeSet::new() }
+    }
+
+    fn load(&self, partition: i32) -> BTreeMap<Vec<u8>, u64> {
+        let number = |value: Vec<u8>| text(Some(&value)).parse().unwrap();
+        self.memory.copied(partition).values.into_iter().map(|(key, value)| (key, number(value))).collect()
     }
 }
 
 impl Handler for Echo {
-    fn assigned(&mut self, partition: i32) {
-        assert!(self.owned.insert(partition), "partition {partition} assigned twice");
+    fn assigned(&mut self, partition: i32) -> Result<(), StateError> {
+        let before = self.counts.insert(partition, self.load(partition));
+        assert!(before.is_none(), "partition {partition} assigned twice");
         self.seen.lock().unwrap().assigned.push(partition);
+        Ok(())
     }
 
     fn revoked(&mut self, partition: i32) {
-        assert!(self.owned.remove(&partition), "partition {partition} revoked but not assigned");
+        assert!(self.counts.remove(&partition).is_some(), "partition {partition} revoked but not assigned");
+        self.changed.retain(|(of, _)| *of != partition);
         self.seen.lock().unwrap().revoked.push(partition);
     }
 
@@ -57,21 +124,26 @@ impl Handler for Echo {
         self.seen.lock().unwrap().between_batches += 1;
     }
 
-    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) {
+    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) -> Result<(), StateError> {
         let mut seen = self.seen.lock().unwrap();
         seen.content_types.insert(source.content_type.map(str::to_owned));
-        if !self.owned.contains(&source.partition) {
+        let Some(counts) = self.counts.get_mut(&source.partition) else {
             seen.strays.push(source.partition);
-        }
+            return Ok(());
+        };
         drop(seen);
         let Some(payload) = source.payload else {
-            return outputs.dead_letter("empty", "no payload");
+            outputs.dead_letter("empty", "no payload");
+            return Ok(());
         };
         if payload.starts_with(b"dead") {
-            return outputs.dead_letter("asked", "the payload starts with dead");
+            outputs.dead_letter("asked", "the payload starts with dead");
+            return Ok(());
         }
         assert!(!payload.starts_with(b"panic"), "asked to panic");
         let key = payload.strip_prefix(b"route:").or(source.key).unwrap_or_default();
+        *counts.entry(key.to_vec()).or_default() += 1;
+        self.changed.insert((source.partition, key.to_vec()));
         outputs.key_mut().extend_from_slice(key);
         if let Some(time) = source.timestamp_ms {
             outputs.set_event_time_ms(time);
@@ -80,6 +152,23 @@ impl Handler for Echo {
             outputs.add_verdict().extend_from_slice(payload);
         }
         outputs.add_log().extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn take_changes(&mut self, _batch: BatchId, changes: &mut Changes) {
+        for (partition, key) in std::mem::take(&mut self.changed) {
+            let count = self.counts[&partition][&key].to_string();
+            changes.push(partition, &key, Some(count.as_bytes()));
+        }
+    }
+
+    fn rewind(&mut self) -> Result<(), StateError> {
+        self.changed.clear();
+        let partitions: Vec<i32> = self.counts.keys().copied().collect();
+        for partition in partitions {
+            self.counts.insert(partition, self.load(partition));
+        }
+        Ok(())
     }
 }
 
@@ -88,6 +177,7 @@ pub(crate) struct Case {
     pub(crate) config: StreamConfig,
     pub(crate) registry: Registry,
     pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Case {
@@ -96,16 +186,23 @@ impl Case {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let topic = |kind: &str| format!("{name}-{number}-{kind}");
-        let mut config = StreamConfig::new(Connection::new(brokers), topic("group"));
+        let mut config = StreamConfig::new(Connection::new(brokers), topic("group"), instance_id());
         config.session_timeout = Duration::from_secs(6);
-        config.topics =
-            Topics { events: topic("events"), verdicts: topic("verdicts"), logs: topic("logs"), dead: topic("dead") };
-        Case { config, registry: Registry::new(), seen: Arc::default() }
+        config.topics = Topics {
+            events: topic("events"),
+            verdicts: topic("verdicts"),
+            logs: topic("logs"),
+            profiles: topic("profiles"),
+            dead: topic("dead"),
+        };
+        Case { config, registry: Registry::new(), seen: Arc::default(), memory: Arc::default() }
     }
 
-    /// The same group and topics once more, as another instance or another life of the same one.
+    /// The same group and topics once more, as another instance, with an empty memory.
     pub(crate) fn again(&self) -> Case {
-        Case { config: self.config.clone(), registry: Registry::new(), seen: Arc::default() }
+        let mut config = self.config.clone();
+        config.instance_id = instance_id();
+        Case { config, registry: Registry::new(), seen: Arc::default(), memory: Arc::default() }
     }
 
     pub(crate) fn create_topics(&self, partitions: i32, change: impl FnOnce(&mut [TopicSpec])) {
@@ -119,7 +216,9 @@ impl Case {
 
     pub(crate) fn start(&self) -> Running {
         let seen = Arc::clone(&self.seen);
-        stream::start(self.config.clone(), &self.registry, |_| Box::new(Echo::new(&seen))).unwrap()
+        let memory = Arc::clone(&self.memory);
+        let state: Arc<dyn LocalState> = memory.clone();
+        stream::start(self.config.clone(), &self.registry, &state, |_| Box::new(Echo::new(&seen, &memory))).unwrap()
     }
 
     /// Starts and waits until every worker knows its partitions.
@@ -203,6 +302,12 @@ impl Case {
     }
 }
 
+/// A name that no other instance has.
+fn instance_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("instance-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 pub(crate) fn text(bytes: Option<&[u8]>) -> &str {
     std::str::from_utf8(bytes.unwrap()).unwrap()
 }
@@ -234,6 +339,25 @@ pub(crate) fn check_echoes(records: &[Record]) -> Echoes {
         }
     }
     Echoes { distinct: seen.len(), duplicates }
+}
+
+/// Checks that the changelog says of each key how many of the numbers below `total` it has.
+pub(crate) fn check_counts(case: &Case, total: usize, keys: usize) {
+    let mut tail = case.tail(&case.config.topics.profiles);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let expected = |key: usize| total / keys + usize::from(key < total % keys);
+    let expected = (0..keys).map(|key| (format!("key-{key}"), expected(key))).collect();
+    let deadline = Instant::now() + PATIENCE;
+    while counts != expected {
+        let Some(record) = tail.next(Duration::from_secs(1)).unwrap() else {
+            assert!(Instant::now() < deadline, "the state differs: {counts:?} for {expected:?}");
+            continue;
+        };
+        let count = text(record.payload.as_deref()).parse().unwrap();
+        let key = text(record.key.as_deref()).to_owned();
+        // Counts only grow: a smaller one would be state that was forgotten.
+        assert!(counts.insert(key, count).is_none_or(|before| before < count), "a count went back");
+    }
 }
 
 /// Reads a topic until it holds `distinct` different echoes, and a moment longer for repetitions.

@@ -1,25 +1,53 @@
 //! What the code that turns records into outputs sees of a stream.
 
+use crate::changes::Changes;
+use crate::lanes::BatchId;
+use crate::local_state::StateError;
+
 /// Turns source records into outputs. One handler belongs to one worker and is only ever called from that
 /// worker's thread, so it needs no locks.
 ///
-/// A handler is a function of the records of a partition, in their order, and of what it was built with. It
-/// must not block on anything slow: while it runs, its worker does not poll.
+/// A handler is a function of the records of a partition, in their order, of its state, and of what it was
+/// built with. It must not block on anything slow: while it runs, its worker does not poll.
+///
+/// A handler without state leaves the methods that are about state as they are.
 pub trait Handler: Send {
-    /// The worker now owns `partition`. State for it starts empty, and records follow.
-    fn assigned(&mut self, partition: i32);
+    /// The worker serves `partition` from now on, and records follow. The local state holds everything that
+    /// is committed.
+    ///
+    /// # Errors
+    /// The local state cannot be used.
+    fn assigned(&mut self, partition: i32) -> Result<(), StateError>;
 
-    /// The worker no longer owns `partition`: drop its state. Everything handled for it so far is
-    /// acknowledged and committed, or will be handled again by the next owner.
+    /// The worker no longer serves `partition`: drop what is in memory of its state. Everything handled for
+    /// it so far is committed, or will be handled again by the next owner.
     fn revoked(&mut self, partition: i32);
 
-    /// Called between two batches of records, at least once every batch interval: the moment where
-    /// settings and data snapshots may be swapped, so that a batch sees one version of each.
+    /// Called between two batches of records: the moment where settings and data snapshots may be swapped,
+    /// so that a batch sees one version of each.
     fn between_batches(&mut self) {}
 
     /// Handles one record. `outputs` is empty at the call. A record that cannot be read is not an error:
     /// say so with [`Outputs::dead_letter`].
-    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs);
+    ///
+    /// # Errors
+    /// The local state cannot be used. The record has changed nothing then and is handled again.
+    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) -> Result<(), StateError>;
+
+    /// The open batch is sealed: adds everything that changed since the last call, each thing once with its
+    /// newest value. These changes belong to `batch`.
+    fn take_changes(&mut self, _batch: BatchId, _changes: &mut Changes) {}
+
+    /// `batch` and everything before it is committed and in the local state.
+    fn stored(&mut self, _batch: BatchId) {}
+
+    /// Nothing that is not stored will be committed: the state is again what the last stored batch left.
+    ///
+    /// # Errors
+    /// The local state cannot be used.
+    fn rewind(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
 }
 
 /// A record of the input topic.

@@ -1,0 +1,388 @@
+//! Which records are handled, which batch may be committed, and what becomes of both when a commit fails.
+//!
+//! There are two batches at most: the open one takes records, the sealed one is on its way. A sealed batch
+//! waits until everything that it sent on the fast lane is acknowledged, then it is committed; only after
+//! that the open one is sealed in its turn. So scoring never waits for a commit, unless the open batch is
+//! full before the sealed one is through.
+
+use std::collections::BTreeMap;
+
+/// A batch's name: numbers grow and are never used twice.
+pub type BatchId = u64;
+
+/// A partition and the offset of the next record to read from it.
+pub type NextOffset = (i32, i64);
+
+/// What to do with a record that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Handle it.
+    Handle,
+    /// Drop it: its partition is not served, because it is somebody else's or its state is not complete.
+    /// Where it is ours it is read again later.
+    NotServed,
+    /// Drop it: it was handled already.
+    Repeated,
+}
+
+/// A batch that may be committed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its name.
+    pub batch: BatchId,
+    /// Where each partition stands after it; partitions without a record in it are not named.
+    pub offsets: Vec<NextOffset>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partition {
+    /// Its state is being completed.
+    Restoring,
+    Served(Served),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Served {
+    /// The offset after the last handled record.
+    next: Option<i64>,
+    /// `next` when the last batch was sealed.
+    sealed: Option<i64>,
+    /// What was committed last: by us, or by who had the partition before.
+    committed: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    records: usize,
+    /// Outputs on the fast lane that are not yet acknowledged.
+    outstanding: usize,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    batch: Batch,
+    offsets: Vec<NextOffset>,
+    /// It was given out by [`Lanes::ready`].
+    committing: bool,
+}
+
+/// The state of delivery of one worker.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    partitions: BTreeMap<i32, Partition>,
+    open: Batch,
+    /// The open batch's name. The sealed one's is the number before.
+    id: BatchId,
+    sealed: Option<Sealed>,
+}
+
+impl Lanes {
+    /// Nothing assigned, nothing under way.
+    #[must_use]
+    pub fn new() -> Lanes {
+        Lanes { id: 1, ..Lanes::default() }
+    }
+
+    /// A partition was assigned. It is not served before its state is complete.
+    pub fn assign(&mut self, partition: i32) {
+        self.partitions.insert(partition, Partition::Restoring);
+    }
+
+    /// A partition's state is complete and stands at the committed offset `committed` (`None`: nothing was
+    /// ever committed). Says whether it is served from now on; not when it was given up meanwhile.
+    pub fn restored(&mut self, partition: i32, committed: Option<i64>) -> bool {
+        match self.partitions.get_mut(&partition) {
+            Some(state @ Partition::Restoring) => {
+                *state = Partition::Served(Served { next: committed, sealed: committed, committed });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A partition was taken away. Uncommitted work for it has to be finished or rewound before, unless it
+    /// was lost already: its offsets are not committed any more.
+    pub fn revoke(&mut self, partition: i32) {
+        self.partitions.remove(&partition);
+        // Also where the commit is under way: its outcome must not touch a later assignment.
+        if let Some(sealed) = &mut self.sealed {
+            sealed.offsets.retain(|(of, _)| *of != partition);
+        }
+    }
+
+    /// The partitions that are assigned.
+    pub fn assigned(&self) -> impl Iterator<Item = i32> {
+        self.partitions.keys().copied()
+    }
+
+    /// The partitions that are assigned but not served yet.
+    pub fn restoring(&self) -> impl Iterator<Item = i32> {
+        self.partitions.iter().filter_map(|(number, state)| (*state == Partition::Restoring).then_some(*number))
+    }
+
+    /// Whether a partition is served.
+    #[must_use]
+    pub fn serves(&self, partition: i32) -> bool {
+        self.served(partition).is_some()
+    }
+
+    /// What to do with a record.
+    #[must_use]
+    pub fn admit(&self, partition: i32, offset: i64) -> Admission {
+        match self.served(partition) {
+            None => Admission::NotServed,
+            Some(served) if served.next.is_some_and(|next| offset < next) => Admission::Repeated,
+            Some(_) => Admission::Handle,
+        }
+    }
+
+    /// The offset after the last record that was handled of a partition.
+    #[must_use]
+    pub fn next(&self, partition: i32) -> Option<i64> {
+        self.served(partition)?.next
+    }
+
+    /// The open batch's name: what is handled now belongs to it.
+    #[must_use]
+    pub fn open(&self) -> BatchId {
+        self.id
+    }
+
+    /// A record was handled, and `fast` outputs of it are on the fast lane.
+    pub fn handled(&mut self, partition: i32, offset: i64, fast: usize) {
+        if let Some(Partition::Served(served)) = self.partitions.get_mut(&partition) {
+            served.next = Some(offset + 1);
+            self.open.records += 1;
+            self.open.outstanding += fast;
+        }
+    }
+
+    /// An output on the fast lane was acknowledged. Of a batch that was rewound nobody wants to know.
+    pub fn acknowledged(&mut self, batch: BatchId) {
+        let batch = if batch == self.id {
+            Some(&mut self.open)
+        } else {
+            self.sealed.as_mut().filter(|_| batch + 1 == self.id).map(|sealed| &mut sealed.batch)
+        };
+        if let Some(batch) = batch {
+            debug_assert!(batch.outstanding > 0, "more acknowledgements than outputs");
+            batch.outstanding = batch.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// How many records the open batch holds.
+    #[must_use]
+    pub fn open_records(&self) -> usize {
+        self.open.records
+    }
+
+    /// Whether a batch is sealed and not yet committed.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// Whether everything that was handled is committed.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.sealed.is_none() && self.open.records == 0
+    }
+
+    /// Whether everything that was handled of a partition is committed.
+    #[must_use]
+    pub fn is_settled_for(&self, partition: i32) -> bool {
+        self.served(partition).is_none_or(|served| served.next == served.committed)
+    }
+
+    /// Seals the open batch, where it holds a record and no other batch is on its way. Changed state has to
+    /// be collected at this moment: what is handled from now on belongs to the next batch.
+    pub fn seal(&mut self) -> Option<BatchId> {
+        if self.sealed.is_some() || self.open.records == 0 {
+            return None;
+        }
+        let mut offsets = Vec::new();
+        for (number, state) in &mut self.partitions {
+            if let Partition::Served(served) = state
+                && let Some(next) = served.next.filter(|_| served.next != served.sealed)
+            {
+                served.sealed = Some(next);
+                offsets.push((*number, next));
+            }
+        }
+        self.sealed = Some(Sealed { batch: std::mem::take(&mut self.open), offsets, committing: false });
+        let sealed = self.id;
+        self.id += 1;
+        Some(sealed)
+    }
+
+    /// The sealed batch, once, as soon as everything that it sent on the fast lane is acknowledged.
+    pub fn ready(&mut self) -> Option<Commit> {
+        let batch = self.id - 1;
+        let sealed = self.sealed.as_mut().filter(|sealed| !sealed.committing && sealed.batch.outstanding == 0)?;
+        sealed.committing = true;
+        Some(Commit { batch, offsets: sealed.offsets.clone() })
+    }
+
+    /// A batch is committed.
+    pub fn committed(&mut self, batch: BatchId) {
+        let Some(sealed) = self.sealed.take_if(|sealed| sealed.committing && batch + 1 == self.id) else { return };
+        for (number, offset) in sealed.offsets {
+            if let Some(Partition::Served(served)) = self.partitions.get_mut(&number) {
+                served.committed = Some(offset);
+            }
+        }
+    }
+
+    /// The sealed batch will never be committed, or a partition was lost: forgets everything uncommitted.
+    /// Answers from where each served partition has to be read again (`None`: from its start).
+    pub fn rewind(&mut self) -> Vec<(i32, Option<i64>)> {
+        self.forget_batches();
+        let mut again = Vec::new();
+        for (number, state) in &mut self.partitions {
+            if let Partition::Served(served) = state
+                && served.next != served.committed
+            {
+                served.next = served.committed;
+                served.sealed = served.committed;
+                again.push((*number, served.committed));
+            }
+        }
+        again
+    }
+
+    /// Nobody knows what became of the sealed batch: forgets all batches, and the state of every partition
+    /// has to be restored from what is committed. Answers these partitions.
+    pub fn restart(&mut self) -> Vec<i32> {
+        self.forget_batches();
+        self.partitions.values_mut().for_each(|state| *state = Partition::Restoring);
+        self.assigned().collect()
+    }
+
+    /// The names of forgotten batches are not used again: acknowledgements for them may still come in.
+    fn forget_batches(&mut self) {
+        self.open = Batch::default();
+        self.sealed = None;
+        self.id += 2;
+    }
+
+    fn served(&self, partition: i32) -> Option<&Served> {
+        match self.partitions.get(&partition) {
+            Some(Partition::Served(served)) => Some(served),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Partitions 0 and 1 are served from the start.
+    fn serving() -> Lanes {
+        let mut lanes = Lanes::new();
+        for partition in [0, 1] {
+            lanes.assign(partition);
+            assert!(lanes.restored(partition, None));
+        }
+        lanes
+    }
+
+    fn commit(lanes: &mut Lanes) -> Vec<NextOffset> {
+        let sealed = lanes.seal().unwrap_or_default();
+        let commit = lanes.ready().filter(|commit| commit.batch == sealed);
+        lanes.committed(sealed);
+        commit.map(|commit| commit.offsets).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_partition_is_served_when_its_state_is_complete() {
+        let mut lanes = Lanes::new();
+        assert_eq!(lanes.admit(0, 5), Admission::NotServed);
+        lanes.assign(0);
+        assert_eq!(lanes.admit(0, 5), Admission::NotServed);
+        assert!(lanes.restoring().eq([0]));
+        assert!(lanes.restored(0, Some(5)));
+        assert_eq!((lanes.admit(0, 5), lanes.admit(0, 4)), (Admission::Handle, Admission::Repeated));
+        lanes.handled(0, 5, 0);
+        assert_eq!((lanes.admit(0, 5), lanes.admit(0, 6)), (Admission::Repeated, Admission::Handle));
+        lanes.revoke(0);
+        assert!(!lanes.restored(0, Some(5)), "given up meanwhile");
+        assert_eq!(lanes.admit(0, 6), Admission::NotServed);
+    }
+
+    #[test]
+    fn a_batch_waits_for_its_fast_outputs() {
+        let mut lanes = serving();
+        let first = lanes.open();
+        lanes.handled(0, 9, 2);
+        lanes.handled(1, 4, 0);
+        assert_eq!(lanes.seal(), Some(first));
+        assert_eq!(lanes.ready(), None);
+        lanes.handled(0, 10, 1);
+        assert_eq!(lanes.seal(), None, "one batch at a time");
+        lanes.acknowledged(first);
+        assert_eq!(lanes.ready(), None);
+        lanes.acknowledged(first);
+        assert_eq!(lanes.ready(), Some(Commit { batch: first, offsets: vec![(0, 10), (1, 5)] }));
+        assert_eq!(lanes.ready(), None, "given out once");
+        lanes.committed(first);
+        let second = lanes.open();
+        assert_eq!(lanes.seal(), Some(second));
+        lanes.acknowledged(second);
+        assert_eq!(lanes.ready(), Some(Commit { batch: second, offsets: vec![(0, 11)] }));
+        lanes.committed(second);
+        assert!(lanes.is_settled() && lanes.is_settled_for(0));
+    }
+
+    #[test]
+    fn a_rewind_goes_back_to_the_last_commit() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        assert_eq!(commit(&mut lanes), [(0, 1)]);
+        let stale = lanes.open();
+        lanes.handled(0, 1, 1);
+        lanes.handled(1, 0, 1);
+        assert!(lanes.seal().is_some());
+        lanes.handled(0, 2, 1);
+        assert!(!lanes.is_settled_for(0));
+        assert_eq!(lanes.rewind(), [(0, Some(1)), (1, None)]);
+        assert!(lanes.is_settled());
+        assert_eq!(lanes.admit(0, 1), Admission::Handle);
+        // What the forgotten batches sent is acknowledged late and counts for nothing.
+        lanes.handled(0, 1, 1);
+        let batch = lanes.open();
+        lanes.acknowledged(stale);
+        lanes.acknowledged(stale + 1);
+        assert_eq!(lanes.seal(), Some(batch));
+        assert_eq!(lanes.ready(), None);
+        lanes.committed(stale);
+        assert!(lanes.is_committing(), "a late word about a forgotten batch");
+        lanes.acknowledged(batch);
+        assert_eq!(lanes.ready(), Some(Commit { batch, offsets: vec![(0, 2)] }));
+    }
+
+    #[test]
+    fn a_restart_restores_everything() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        lanes.seal();
+        assert!(lanes.ready().is_some());
+        assert_eq!(lanes.restart(), [0, 1]);
+        assert_eq!(lanes.admit(0, 1), Admission::NotServed);
+        assert!(lanes.restored(0, Some(1)));
+        assert_eq!(lanes.admit(0, 0), Admission::Repeated);
+        assert!(lanes.restoring().eq([1]));
+    }
+
+    #[test]
+    fn a_revoked_partition_is_not_committed() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        lanes.handled(1, 0, 0);
+        let batch = lanes.seal();
+        lanes.revoke(0);
+        assert_eq!(lanes.ready().map(|commit| commit.offsets), Some(vec![(1, 1)]));
+        lanes.committed(batch.unwrap_or_default());
+        assert!(lanes.assigned().eq([1]));
+    }
+}
