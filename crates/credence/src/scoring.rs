@@ -84,6 +84,9 @@ pub enum Unscored {
     /// What came of it cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The partition's state cannot be read: not the record's fault. Nothing was changed.
+    #[error(transparent)]
+    State(#[from] BackingError),
 }
 
 impl Unscored {
