@@ -68,7 +68,7 @@ static STEPS: LazyLock<Vec<(LoginEvent<'static>, Step)>> = LazyLock::new(|| {
     let mut partition = warm_partition();
     let step = |record: &'static Vec<u8>| {
         let event = decoded(record);
-        let step = partition.step(&event, None, &CONTEXT);
+        let step = partition.step(&event, None, &CONTEXT).expect("the state is in memory");
         (event, step)
     };
     RECORDS.json.iter().map(step).collect()
@@ -118,7 +118,7 @@ fn warm_partition() -> Partition {
     let mut scratch = String::new();
     for record in &RECORDS.warm {
         let event = decode(record, None, &mut scratch).expect("the traffic can be read");
-        partition.step(&event, None, &CONTEXT);
+        partition.step(&event, None, &CONTEXT).expect("the state is in memory");
     }
     partition
 }

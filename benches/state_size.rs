@@ -72,7 +72,7 @@ fn log_all_in(partition: &mut Partition, context: &ScoringContext, users: u32, l
         for user in 0..users {
             let event = event(user, login);
             let event = decode(event.as_bytes(), None, &mut scratch).expect("the event can be read");
-            partition.step(&event, None, context);
+            partition.step(&event, None, context).expect("the state is in memory");
         }
     }
 }

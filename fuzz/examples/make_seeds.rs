@@ -54,11 +54,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut partition = Partition::default();
     let mut scratch = String::new();
     for labelled in &traffic {
-        partition.step(&decode(&labelled.event, None, &mut scratch)?, None, &context);
+        partition.step(&decode(&labelled.event, None, &mut scratch)?, None, &context)?;
     }
     for (number, labelled) in traffic.iter().step_by(traffic.len() / 12).enumerate() {
         let user = labelled.user_id.as_deref().unwrap_or_default();
-        let profile = partition.profile(&labelled.tenant, user, &fingerprints);
+        let profile = partition.profile(&labelled.tenant, user, &fingerprints)?;
         save("packed", &format!("profile-{number}"), &packed::pack(&profile))?;
     }
 

@@ -30,8 +30,8 @@ pub fn record(bytes: &[u8], content_type: &str) {
 
 fn two_steps(event: &LoginEvent<'_>) {
     let mut partition = Partition::default();
-    let first = partition.step(event, None, &CONTEXT);
-    let again = partition.step(event, Some(event.time), &CONTEXT);
+    let first = partition.step(event, None, &CONTEXT).expect("the state is in memory");
+    let again = partition.step(event, Some(event.time), &CONTEXT).expect("the state is in memory");
     for encoding in [Encoding::Json, Encoding::MessagePack] {
         let verdict = written(encoding, first.verdict(event));
         written(encoding, first.log_record(event, "fuzz"));

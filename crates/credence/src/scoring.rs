@@ -1,7 +1,7 @@
 //! Bytes in, bytes out: decodes an event, takes the step, encodes what comes of it. The one path that
 //! the stream, `score` and the benchmarks share.
 
-use engine::{Partition, Step};
+use engine::{BackingError, Partition, Step};
 use model::codec::{EncodeError, Encoding, decode};
 use model::{LoginEvent, Timestamp, Unreadable};
 
@@ -50,7 +50,7 @@ impl Scoring {
         out.verdict.clear();
         out.log.clear();
         let event = decode(record.payload, record.content_type, &mut self.scratch)?;
-        let step = partition.step(&event, record.time, context);
+        let step = partition.step(&event, record.time, context)?;
         if let Some(verdict) = step.verdict(&event) {
             self.encoding.encode(&verdict, &mut out.verdict)?;
         }
@@ -84,6 +84,9 @@ pub enum Unscored {
     /// What came of it cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The partition's state cannot be read: not the record's fault. Nothing was changed.
+    #[error(transparent)]
+    State(#[from] BackingError),
 }
 
 impl Unscored {
@@ -92,6 +95,7 @@ impl Unscored {
         match self {
             Unscored::Unreadable(unreadable) => unreadable.reason(),
             Unscored::Encode(_) => "not_encoded",
+            Unscored::State(_) => "state_unreadable",
         }
     }
 }

@@ -8,22 +8,23 @@ use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence};
 use model::log_record::{LogContext, LogRecord, LogType};
 use model::{Action, Confidence, Decision, LoginEvent, Outcome, RiskAssessment, Stage, Timestamp, Verdict};
 use profile::devices::Shown;
-use profile::packed::CorruptProfile;
 use profile::waiting::{WaitingAttempt, in_time};
-use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
+use profile::{Fingerprints, RecentAnswer, StoredAssessment};
 
+use crate::backing::BackingError;
 use crate::data_sets::DataSets;
 use crate::log_id::log_id;
-use crate::store::{Store, StoreStats};
+use crate::record_key::UserKey;
+use crate::store::Store;
 use crate::teach::{Extent, Lesson, teach};
 
 /// What a step depends on beside the event and the state. Between two of these anything may change;
 /// within one everything is fixed.
 #[derive(Debug, Clone)]
 pub struct Context<I> {
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     intelligence: I,
-    fingerprints: Fingerprints,
+    pub(crate) fingerprints: Fingerprints,
     versions: Arc<DataVersions>,
     log_challenges: bool,
 }
@@ -125,8 +126,8 @@ impl Step {
 /// The state of one input partition.
 #[derive(Debug, Default)]
 pub struct Partition {
-    store: Store,
-    data_sets: DataSets,
+    pub(crate) store: Store,
+    pub(crate) data_sets: DataSets,
 }
 
 /// What an event shows of its user: the address and the device.
@@ -137,40 +138,16 @@ struct Shows {
 }
 
 impl Partition {
-    /// Sizes of the state.
-    #[must_use]
-    pub fn stats(&self) -> StoreStats {
-        self.store.stats()
-    }
-
-    /// The profile of one user, for tests and tools; an empty one for who has none.
+    /// Processes one event. `record_time` is the timestamp of its record, where it came on a topic.
     ///
     /// # Errors
-    /// What is stored of the user cannot be read.
-    pub fn profile(
-        &mut self,
-        tenant: &str,
-        user: &str,
-        fingerprints: &Fingerprints,
-    ) -> Result<Profile, CorruptProfile> {
-        self.store.get(fingerprints.user(tenant, user))
-    }
-
-    /// Takes over the packed profile of a user (by [`Fingerprints::user`]) as it was stored elsewhere, in
-    /// place of what is known of him. The bytes are not looked at before the user's next event: where they
-    /// cannot be read then, NewDevice and ImpossibleTravel answer `assessment_not_available`, nothing is
-    /// learnt, and the bytes stay as they are.
-    pub fn restore(&mut self, user: u128, bytes: Box<[u8]>) {
-        self.store.restore(user, bytes);
-    }
-
-    /// Processes one event. `record_time` is the timestamp of its record, where it came on a topic.
+    /// The backing cannot be read; nothing was changed. Without a backing there is no error.
     pub fn step<I: Intelligence>(
         &mut self,
         event: &LoginEvent<'_>,
         record_time: Option<Timestamp>,
         context: &Context<I>,
-    ) -> Step {
+    ) -> Result<Step, BackingError> {
         let shows = Shows {
             address: event.address.map(|ip| context.intelligence.address(ip)),
             agent: event.user_agent().map(|text| context.intelligence.agent(text)),
@@ -184,8 +161,8 @@ impl Partition {
         match (event.stage, event.outcome, event.user_id.as_deref()) {
             (Stage::Attempt, Outcome::Success, Some(user)) => self.score(event, user, record_time, shows, context),
             (Stage::Completion, _, Some(user)) => self.complete(event, user, shows, context),
-            (Stage::Completion, ..) => log_only(event, LogType::Failed, shows),
-            (Stage::Attempt, ..) => log_only(event, failed_log_type, shows),
+            (Stage::Completion, ..) => Ok(log_only(event, LogType::Failed, shows)),
+            (Stage::Attempt, ..) => Ok(log_only(event, failed_log_type, shows)),
         }
     }
 
@@ -196,20 +173,20 @@ impl Partition {
         record_time: Option<Timestamp>,
         mut shows: Shows,
         context: &Context<I>,
-    ) -> Step {
+    ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, versions, .. } = context;
         let time = event.time;
         let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
-        let key = fingerprints.user(&event.tenant_id, user);
+        let key = UserKey::new(&event.tenant_id, user, fingerprints);
         // None: what is stored cannot be read. The attempt is answered, and nothing is changed.
-        let mut profile = self.store.get(key).ok();
+        let mut profile = self.store.get(&key)?.ok();
         let id = fingerprints.event_id(&event.id);
         let evidence = fingerprints.evidence(event.address, event.user_agent(), event.cookie());
         if let Some(profile) = &profile
             && let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms)
         {
             let answered = self.answered(&recent.assessment, true);
-            return Step { answered: Some(answered), log: None, ahead };
+            return Ok(Step { answered: Some(answered), log: None, ahead });
         }
 
         shows.device = shown(event, shows.agent.as_deref(), fingerprints);
@@ -253,7 +230,7 @@ impl Partition {
             }
             let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
             profile.answers.remember(recent, settings.dedup_max);
-            self.store.put(key, profile);
+            self.store.put(&key, profile);
         }
 
         let log = (passes || context.log_challenges).then_some(LogPlan {
@@ -264,7 +241,7 @@ impl Partition {
             address: shows.address,
             agent: shows.agent,
         });
-        Step { answered: Some(answered), log, ahead }
+        Ok(Step { answered: Some(answered), log, ahead })
     }
 
     fn complete<I: Intelligence>(
@@ -273,13 +250,13 @@ impl Partition {
         user: &str,
         mut shows: Shows,
         context: &Context<I>,
-    ) -> Step {
+    ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, .. } = context;
         let success = event.outcome == Outcome::Success;
         let kind = if success { LogType::Success } else { LogType::Failed };
-        let key = fingerprints.user(&event.tenant_id, user);
+        let key = UserKey::new(&event.tenant_id, user, fingerprints);
         // Whether an attempt waits is not known where the profile cannot be read.
-        let Ok(mut profile) = self.store.get(key) else { return log_only(event, kind, shows) };
+        let Ok(mut profile) = self.store.get(&key)? else { return Ok(log_only(event, kind, shows)) };
         let id = fingerprints.event_id(&event.id);
         shows.device = shown(event, shows.agent.as_deref(), fingerprints);
 
@@ -293,13 +270,13 @@ impl Partition {
         let found = waiting.as_ref().filter(|waiting| in_time(waiting, event.time, settings.pending_ms));
         let Some(waiting) = found else {
             if waiting.is_some() && success {
-                self.store.put(key, &profile);
+                self.store.put(&key, &profile);
             }
             // The attempt's own record told of this login already.
             if success && profile.answers.success_logged(id, event.time, settings.dedup_ms) {
-                return Step::default();
+                return Ok(Step::default());
             }
-            return log_only(event, kind, shows);
+            return Ok(log_only(event, kind, shows));
         };
         if success {
             if waiting.teaches {
@@ -315,7 +292,7 @@ impl Partition {
                 teach(&mut profile, &lesson, settings);
             }
             profile.answers.note_success_logged(id, waiting.evidence, waiting.assessment.time);
-            self.store.put(key, &profile);
+            self.store.put(&key, &profile);
         }
         // A completion often brings no address: the attempt's is the login's.
         let address = shows.address.or_else(|| waiting.address.map(|ip| intelligence.address(ip)));
@@ -327,7 +304,7 @@ impl Partition {
             address,
             agent: shows.agent,
         };
-        Step { answered: None, log: Some(log), ahead: false }
+        Ok(Step { answered: None, log: Some(log), ahead: false })
     }
 
     fn answered(&self, assessment: &StoredAssessment, repeated: bool) -> Answered {

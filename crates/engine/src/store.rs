@@ -1,92 +1,167 @@
-//! The profiles of a partition, in memory, packed.
+//! The profiles of a partition, packed: all of them in memory, or with a backing behind the memory.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use assess::Settings;
+use model::Timestamp;
 use profile::packed::CorruptProfile;
-use profile::{Profile, packed};
+use profile::{Fingerprints, Profile, packed};
 
-/// The key is a keyed hash already: its own bits serve as the table's hash.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct KeyBits(u64);
+use crate::backing::{Backing, BackingError};
+use crate::durable::DurableStore;
+use crate::memory::{KeyBits, MemoryStore};
+use crate::record_key::UserKey;
 
-impl Hasher for KeyBits {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
+/// Most unreadable profiles that are told apart in the count of them.
+const MAX_CORRUPT: usize = 100_000;
 
-/// What a partition's state holds.
+/// Events may be this much behind the newest record and still find what they would have found: a profile
+/// is let go only when it can matter to none of them. A day in milliseconds.
+const LATE_MS: i64 = model::time::DAY_MS;
+
+/// What a partition's state holds in memory. With a backing there is more behind it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Users with a profile.
+    /// Users whose profile is in memory; one who has changed may be counted twice.
     pub profiles: usize,
-    /// Bytes of packed profiles, without the table around them.
+    /// Bytes of packed profiles without a backing, without the table around them.
     pub packed_bytes: usize,
-    /// Bytes of the table.
+    /// Bytes of the table without a backing.
     pub table_bytes: usize,
     /// Users whose profile was found to be unreadable. What is stored of them stays as it is.
     pub corrupt: usize,
+    /// Users who changed and whose change is not stored yet.
+    pub changed_profiles: usize,
+    /// Bytes that these changes take, with everything around them. They come on top of the budget; only
+    /// [`Partition::stored`](crate::Partition::stored) and `rewind` make them less.
+    pub changed_bytes: usize,
+    /// Changes of the open batch.
+    pub open_changes: usize,
+    /// Bytes that the cache of stored profiles takes, with everything around them: within the budget.
+    pub cached_bytes: usize,
+    /// Profiles that were found in memory, since the partition was opened.
+    pub hits: u64,
+    /// Profiles that the backing was asked for.
+    pub misses: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
+enum Kind {
+    Memory(MemoryStore),
+    Durable(Box<DurableStore>),
+}
+
+#[derive(Debug)]
 pub(crate) struct Store {
-    profiles: HashMap<u128, Box<[u8]>, BuildHasherDefault<KeyBits>>,
-    packed_bytes: usize,
+    kind: Kind,
     corrupt: HashSet<u128, BuildHasherDefault<KeyBits>>,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self { kind: Kind::Memory(MemoryStore::default()), corrupt: HashSet::default() }
+    }
+}
+
 impl Store {
+    pub(crate) fn open(backing: Arc<dyn Backing>, budget_bytes: usize) -> Self {
+        let durable = DurableStore::new(backing, budget_bytes);
+        Self { kind: Kind::Durable(Box::new(durable)), corrupt: HashSet::default() }
+    }
+
     /// The user's profile; an empty one for who has none.
     ///
+    /// Where what is stored cannot be unpacked it must not be replaced: the user has a history, and who
+    /// takes him for a newcomer lets anybody in.
+    ///
     /// # Errors
-    /// What is stored cannot be read. It must not be replaced then: the user has a history, and who takes
-    /// him for a newcomer lets anybody in.
-    pub(crate) fn get(&mut self, user: u128) -> Result<Profile, CorruptProfile> {
-        let Some(bytes) = self.profiles.get(&user) else { return Ok(Profile::default()) };
-        packed::unpack(bytes).inspect_err(|_| {
-            self.corrupt.insert(user);
-        })
+    /// The backing cannot be read.
+    pub(crate) fn get(&mut self, user: &UserKey<'_>) -> Result<Result<Profile, CorruptProfile>, BackingError> {
+        let unpack = |bytes: Option<&[u8]>| bytes.map_or(Ok(Profile::default()), packed::unpack);
+        let profile = match &mut self.kind {
+            Kind::Memory(memory) => unpack(memory.get(user.fingerprint)),
+            Kind::Durable(durable) => durable.read(user, unpack)?,
+        };
+        if profile.is_err() && self.corrupt.len() < MAX_CORRUPT {
+            self.corrupt.insert(user.fingerprint);
+        }
+        Ok(profile)
     }
 
     /// Keeps a profile; an empty one is not kept.
-    pub(crate) fn put(&mut self, user: u128, profile: &Profile) {
-        if !profile.is_empty() {
-            self.put_packed(user, packed::pack(profile));
-        } else if let Some(old) = self.profiles.remove(&user) {
-            self.packed_bytes -= old.len();
+    pub(crate) fn put(&mut self, user: &UserKey<'_>, profile: &Profile) {
+        self.put_packed(user, (!profile.is_empty()).then(|| packed::pack(profile)));
+    }
+
+    /// As [`Store::put`], with bytes from outside: whether they can be read is seen at the next use.
+    pub(crate) fn restore(&mut self, user: &UserKey<'_>, bytes: Box<[u8]>) {
+        self.corrupt.remove(&user.fingerprint);
+        self.put_packed(user, Some(bytes));
+    }
+
+    fn put_packed(&mut self, user: &UserKey<'_>, packed: Option<Box<[u8]>>) {
+        match &mut self.kind {
+            Kind::Memory(memory) => memory.put(user.fingerprint, packed),
+            Kind::Durable(durable) => durable.put(user, packed),
         }
     }
 
-    /// Keeps a profile that is packed already, in place of what was stored.
-    pub(crate) fn put_packed(&mut self, user: u128, bytes: Box<[u8]>) {
-        self.packed_bytes += bytes.len();
-        let old = self.profiles.insert(user, bytes);
-        self.packed_bytes -= old.map_or(0, |bytes| bytes.len());
+    /// What makes a state durable; none where there is no backing.
+    pub(crate) fn durable(&mut self) -> Option<&mut DurableStore> {
+        match &mut self.kind {
+            Kind::Memory(_) => None,
+            Kind::Durable(durable) => Some(durable),
+        }
     }
 
-    /// As [`Store::put_packed`], with bytes from outside: whether they can be read is seen at the next use.
-    pub(crate) fn restore(&mut self, user: u128, bytes: Box<[u8]>) {
-        self.corrupt.remove(&user);
-        self.put_packed(user, bytes);
+    /// Forgets those of the next `limit` stored users who can matter to no event from `now` on.
+    pub(crate) fn sweep(
+        &mut self,
+        now: Timestamp,
+        settings: &Settings,
+        fingerprints: &Fingerprints,
+        limit: usize,
+    ) -> Result<usize, BackingError> {
+        let Kind::Durable(durable) = &mut self.kind else { return Ok(0) };
+        let earliest = Timestamp(now.0.saturating_sub(LATE_MS));
+        durable.sweep(limit, |record_key, packed| {
+            let Some(user) = UserKey::read(record_key, fingerprints) else { return ControlFlow::Continue(()) };
+            match packed::unpack(packed) {
+                Ok(profile)
+                    if profile.is_over_at(earliest, settings.profile_days, settings.pending_ms, settings.dedup_ms) =>
+                {
+                    ControlFlow::Break(user)
+                }
+                // What cannot be read is not thrown away.
+                _ => ControlFlow::Continue(()),
+            }
+        })
     }
 
     pub(crate) fn stats(&self) -> StoreStats {
-        // A bucket is the entry and one control byte.
-        let bucket = size_of::<(u128, Box<[u8]>)>() + 1;
-        StoreStats {
-            profiles: self.profiles.len(),
-            packed_bytes: self.packed_bytes,
-            table_bytes: self.profiles.capacity() * 8 / 7 * bucket,
-            corrupt: self.corrupt.len(),
+        let corrupt = self.corrupt.len();
+        match &self.kind {
+            Kind::Memory(memory) => StoreStats {
+                profiles: memory.len(),
+                packed_bytes: memory.packed_bytes(),
+                table_bytes: memory.table_bytes(),
+                corrupt,
+                ..StoreStats::default()
+            },
+            Kind::Durable(durable) => StoreStats {
+                profiles: durable.changed() + durable.cache().len(),
+                corrupt,
+                changed_profiles: durable.changed(),
+                changed_bytes: durable.changed_bytes(),
+                open_changes: durable.open(),
+                cached_bytes: durable.cache().bytes(),
+                hits: durable.lookups().hits,
+                misses: durable.lookups().misses,
+                ..StoreStats::default()
+            },
         }
     }
 }

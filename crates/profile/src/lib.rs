@@ -51,6 +51,15 @@ impl Profile {
         self.mark.is_none_or(|mark| now.0 - mark.0 >= limit_ms)
     }
 
+    /// Whether nothing of this can matter to an event at `now` or later: the history is forgotten, no
+    /// attempt still waits, and no answer is near enough to be repeated.
+    #[must_use]
+    pub fn is_over_at(&self, now: Timestamp, days: u32, wait_ms: i64, repeat_ms: i64) -> bool {
+        self.is_forgotten_at(now, days)
+            && !self.waiting.0.iter().any(|waiting| waiting::in_time(waiting, now, wait_ms))
+            && self.answers.0.iter().all(|recent| now.0 - recent.assessment.time.0 > repeat_ms)
+    }
+
     /// Forgets what earlier logins taught. Answers and attempts under way are not history: they stay.
     pub fn forget_history(&mut self) {
         self.mark = None;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod ahead;
+mod backed;
 mod duplicates;
 mod learning;
 mod log_records;
+mod model_check;
 mod properties;
 mod records;
 mod section9;

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use assess::Settings;
-use engine::{Context, Partition};
+use engine::{BackingError, Context, Partition};
 use model::assessment::Category;
 use model::codec::decode;
 use model::evidence::{
     AddressFacts, AgentFacts, DataVersions, GeoRecord, Intelligence, ListMatch, LookupFailed, SourceState,
 };
-use model::{Confidence, Encoding, Timestamp, is_non_public, parse_network};
+use model::{Confidence, Encoding, LoginEvent, Timestamp, is_non_public, parse_network};
 use profile::{Fingerprints, HashKey, Profile};
 use serde_json::{Value, json};
 
@@ -323,19 +323,42 @@ impl World {
     pub(crate) fn send_bytes(&mut self, payload: &[u8], record_time: Option<i64>) -> Result<Seen, model::Unreadable> {
         let mut scratch = String::new();
         let event = decode(payload, None, &mut scratch)?;
+        Ok(self.step(&event, record_time).unwrap())
+    }
+
+    /// Processes an event where the state may fail.
+    pub(crate) fn try_send(&mut self, event: &Event) -> Result<Seen, BackingError> {
+        let payload = serde_json::to_vec(&event.json()).unwrap();
+        let mut scratch = String::new();
+        self.step(&decode(&payload, None, &mut scratch).unwrap(), None)
+    }
+
+    fn step(&mut self, event: &LoginEvent<'_>, record_time: Option<i64>) -> Result<Seen, BackingError> {
+        let record_time = record_time.map(|ms| Timestamp(START + ms));
+        self.with_context(|partition, context| {
+            let step = partition.step(event, record_time, context)?;
+            let verdict = step.verdict(event).map(|verdict| {
+                let mut bytes = Vec::new();
+                Encoding::Json.encode(&verdict, &mut bytes).unwrap();
+                bytes
+            });
+            let log = step.log_record(event, "test").map(|log| serde_json::to_value(log).unwrap());
+            Ok(Seen { verdict, log })
+        })
+    }
+
+    /// Lets profiles go that are over at this time after [`START`].
+    pub(crate) fn sweep(&mut self, at: i64, limit: usize) -> Result<usize, BackingError> {
+        self.with_context(|partition, context| partition.sweep(Timestamp(START + at), context, limit))
+    }
+
+    fn with_context<T>(&mut self, work: impl FnOnce(&mut Partition, &Context<Arc<Data>>) -> T) -> T {
         let context = self.context.get_or_insert_with(|| {
             let settings = Arc::new(self.settings.clone());
             Context::new(settings, "settings-1".into(), Arc::new(self.data.clone()), Self::fingerprints())
                 .log_challenges(self.log_challenges)
         });
-        let step = self.partition.step(&event, record_time.map(|ms| Timestamp(START + ms)), context);
-        let verdict = step.verdict(&event).map(|verdict| {
-            let mut bytes = Vec::new();
-            Encoding::Json.encode(&verdict, &mut bytes).unwrap();
-            bytes
-        });
-        let log = step.log_record(&event, "test").map(|log| serde_json::to_value(log).unwrap());
-        Ok(Seen { verdict, log })
+        work(&mut self.partition, context)
     }
 
     /// Data or settings were changed: the next event sees them.
@@ -349,7 +372,7 @@ impl World {
 
     /// Puts these bytes in the place of a user's profile.
     pub(crate) fn restore(&mut self, user: &str, bytes: &[u8]) {
-        self.partition.restore(Self::fingerprints().user("acme.example", user), bytes.into());
+        self.partition.restore("acme.example", user, &Self::fingerprints(), bytes.into());
     }
 }
 
