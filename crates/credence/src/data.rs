@@ -1,6 +1,5 @@
 //! The data in force: loaded at start, looked at again while running, swapped whole.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -46,15 +45,8 @@ pub fn context(config: &Config, snapshot: Arc<Snapshot>, fingerprints: &Fingerpr
     Context::new(settings, version, snapshot, fingerprints.clone()).log_challenges(config.log_challenges)
 }
 
-/// The hashes of profiles: with the configured key, else with one that lasts as long as the process and
-/// its profiles.
+/// The hashes of profiles: with the configured key, else with one that everybody knows. Profiles outlive the
+/// process and move between instances, so a key made at random would make every device a new one.
 pub fn fingerprints(config: &Config) -> Fingerprints {
-    let random = || {
-        let half = || RandomState::new().hash_one("credence").to_ne_bytes();
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&half());
-        key[8..].copy_from_slice(&half());
-        key
-    };
-    Fingerprints::new(HashKey(config.hash_key.unwrap_or_else(random)))
+    Fingerprints::new(HashKey(config.hash_key.unwrap_or(*b"credence-no-key!")))
 }

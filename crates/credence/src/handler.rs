@@ -1,23 +1,32 @@
-//! Between the stream and the engine: the state of the partitions that a worker owns.
+//! Between the stream and the engine: the state of the partitions that a worker serves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use delivery::{BatchId, Changes, Handler, Outputs, Source, StateError};
 use engine::{Partition, StoreStats};
 use model::Timestamp;
 use model::key::write_key;
-use stream::{Handler, Outputs, Source};
 
 use crate::data::ScoringContext;
 use crate::metrics::ScoringMetrics;
-use crate::scoring::{Encoded, Record, Scoring};
+use crate::scoring::{Encoded, Record, Scoring, Unscored};
+use crate::state::{ProfileStores, state_error};
+
+/// How many stored profiles of a partition are looked at between two batches for whether they have
+/// expired: a fraction of a thousandth of the time, and a round through ten million takes hours.
+const SWEEP: usize = 64;
 
 /// A worker's handler.
 pub struct ScoringHandler {
     worker: usize,
     scoring: Scoring,
-    partitions: HashMap<i32, Partition>,
+    partitions: HashMap<i32, Served>,
+    stores: Arc<dyn ProfileStores>,
+    /// Bytes of memory for the stored profiles of all partitions of this worker.
+    budget_bytes: usize,
     shared: Arc<ArcSwap<ScoringContext>>,
     /// What is in force until the next batch.
     context: Arc<ScoringContext>,
@@ -25,49 +34,97 @@ pub struct ScoringHandler {
     metrics: ScoringMetrics,
 }
 
+struct Served {
+    partition: Partition,
+    /// The least timestamp of a record since the last sweep. Not the newest: one wrong clock must not make
+    /// profiles expire.
+    oldest: Option<Timestamp>,
+}
+
 impl ScoringHandler {
-    /// With the context that may be swapped between batches.
-    pub fn new(worker: usize, scoring: Scoring, shared: Arc<ArcSwap<ScoringContext>>, metrics: ScoringMetrics) -> Self {
+    /// With the context that may be swapped between batches, the local copy of the state, and the bytes of
+    /// memory for it.
+    pub fn new(
+        worker: usize,
+        scoring: Scoring,
+        shared: Arc<ArcSwap<ScoringContext>>,
+        stores: Arc<dyn ProfileStores>,
+        budget_bytes: usize,
+        metrics: ScoringMetrics,
+    ) -> Self {
         let context = shared.load_full();
-        Self { worker, scoring, partitions: HashMap::new(), shared, context, encoded: Encoded::default(), metrics }
+        let (partitions, encoded) = (HashMap::new(), Encoded::default());
+        Self { worker, scoring, partitions, stores, budget_bytes, shared, context, encoded, metrics }
+    }
+
+    /// Each partition has an equal share of the memory.
+    fn share_memory(&mut self) {
+        let share = self.budget_bytes / self.partitions.len().max(1);
+        self.partitions.values_mut().for_each(|served| served.partition.set_budget(share));
+    }
+
+    fn sweep(&mut self) {
+        let now = wall_clock();
+        for (number, Served { partition, oldest }) in &mut self.partitions {
+            // Without records nothing is committed either.
+            let Some(oldest) = oldest.take() else { continue };
+            match partition.sweep(oldest.min(now), &self.context, SWEEP) {
+                Ok(expired) => self.metrics.expired(expired),
+                // Whoever needs the state for an answer will see the same error, and that ends in mending it.
+                Err(error) => tracing::warn!(partition = number, "expired profiles not looked for: {error}"),
+            }
+        }
     }
 }
 
+fn wall_clock() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
 impl Handler for ScoringHandler {
-    fn assigned(&mut self, partition: i32) {
-        self.partitions.insert(partition, Partition::default());
+    fn assigned(&mut self, partition: i32) -> Result<(), StateError> {
+        let backing = self.stores.backing(partition)?;
+        let share = self.budget_bytes / (self.partitions.len() + 1);
+        let opened = Partition::open(backing, share).map_err(|error| state_error(&error))?;
+        self.partitions.insert(partition, Served { partition: opened, oldest: None });
+        self.share_memory();
+        Ok(())
     }
 
     fn revoked(&mut self, partition: i32) {
         self.partitions.remove(&partition);
+        self.share_memory();
     }
 
     fn between_batches(&mut self) {
         self.context = self.shared.load_full();
-        let mut total = StoreStats::default();
-        for stats in self.partitions.values().map(Partition::stats) {
-            total.profiles += stats.profiles;
-            total.packed_bytes += stats.packed_bytes;
-            total.table_bytes += stats.table_bytes;
-            total.corrupt += stats.corrupt;
-        }
-        self.metrics.show_state(self.worker, total);
+        self.sweep();
+        let stats: Vec<StoreStats> = self.partitions.values().map(|served| served.partition.stats()).collect();
+        self.metrics.show_state(self.worker, &stats);
     }
 
-    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) {
-        let record = Record {
-            payload: source.payload.unwrap_or_default(),
-            content_type: source.content_type,
-            time: source.timestamp_ms.map(Timestamp),
+    fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) -> Result<(), StateError> {
+        let time = source.timestamp_ms.map(Timestamp);
+        let payload = source.payload.unwrap_or_default();
+        let record = Record { payload, content_type: source.content_type, time };
+        let Some(served) = self.partitions.get_mut(&source.partition) else {
+            let reason = format!("partition {} is handled without its state", source.partition);
+            return Err(StateError::Unavailable(reason));
         };
-        let partition = self.partitions.entry(source.partition).or_default();
+        served.oldest = match (served.oldest, time) {
+            (Some(oldest), Some(time)) => Some(oldest.min(time)),
+            (oldest, time) => oldest.or(time),
+        };
         let metrics = &self.metrics;
+        let partition = &mut served.partition;
         let scored = self.scoring.score(record, partition, &self.context, &mut self.encoded, |event, step| {
             write_key(&event.tenant_id, event.user_id.as_deref(), outputs.key_mut());
             outputs.set_event_time_ms(event.time.0);
             metrics.count(event, step);
         });
         match scored {
+            Err(Unscored::State(error)) => return Err(state_error(&error)),
             Err(unscored) => outputs.dead_letter(unscored.reason(), unscored.to_string()),
             Ok(()) => {
                 if !self.encoded.verdict.is_empty() {
@@ -78,5 +135,21 @@ impl Handler for ScoringHandler {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn take_changes(&mut self, batch: BatchId, changes: &mut Changes) {
+        for (number, served) in &mut self.partitions {
+            served.partition.take_changes(batch, |key, value| changes.push(*number, key, value));
+        }
+    }
+
+    fn stored(&mut self, batch: BatchId) {
+        self.partitions.values_mut().for_each(|served| served.partition.stored(batch));
+    }
+
+    fn rewind(&mut self) -> Result<(), StateError> {
+        let rewound = |served: &mut Served| served.partition.rewind().map_err(|error| state_error(&error));
+        self.partitions.values_mut().try_for_each(rewound)
     }
 }

@@ -14,3 +14,4 @@ pub mod reload;
 pub mod schemas;
 pub mod scoring;
 pub mod service;
+pub mod state;

@@ -23,6 +23,10 @@ pub struct ScoringMetrics {
     profiles: IntGaugeVec,
     state_bytes: IntGaugeVec,
     corrupt_profiles: IntGaugeVec,
+    uncommitted_bytes: IntGaugeVec,
+    lookups_in_memory: IntGaugeVec,
+    lookups_on_disk: IntGaugeVec,
+    expired: IntCounter,
 }
 
 /// Metrics of databases and lists.
@@ -103,13 +107,37 @@ impl ScoringMetrics {
                 "Fields of login events that were of a wrong type and counted as absent.",
                 &["field"],
             )?,
-            profiles: gauges(registry, "credence_profiles", "Users with a profile.", &["worker"])?,
+            profiles: gauges(registry, "credence_profiles", "Users whose profile is in memory.", &["worker"])?,
             state_bytes: gauges(
                 registry,
                 "credence_state_bytes",
-                "Bytes of packed profiles and of the tables that hold them.",
+                "Bytes of memory that profiles take, with the tables that hold them.",
                 &["worker"],
             )?,
+            uncommitted_bytes: gauges(
+                registry,
+                "credence_state_uncommitted_bytes",
+                "Bytes of changed profiles that are not yet committed and in the local state.",
+                &["worker"],
+            )?,
+            lookups_in_memory: gauges(
+                registry,
+                "credence_state_lookups_in_memory",
+                "Profiles that were found in memory, since the partitions that are served were opened.",
+                &["worker"],
+            )?,
+            lookups_on_disk: gauges(
+                registry,
+                "credence_state_lookups_on_disk",
+                "Profiles that the local state was asked for, since the partitions that are served were opened.",
+                &["worker"],
+            )?,
+            expired: {
+                let expired =
+                    IntCounter::new("credence_expired_profiles_total", "Stored profiles that expired and were removed.")?;
+                registry.register(Box::new(expired.clone()))?;
+                expired
+            },
             corrupt_profiles: gauges(
                 registry,
                 "credence_corrupt_profiles",
@@ -148,12 +176,23 @@ impl ScoringMetrics {
         }
     }
 
-    /// Shows the size of a worker's state.
-    pub fn show_state(&self, worker: usize, stats: StoreStats) {
+    /// Stored profiles were found to have expired and were removed.
+    pub fn expired(&self, profiles: usize) {
+        self.expired.inc_by(profiles as u64);
+    }
+
+    /// Shows the size of a worker's state, over its partitions.
+    pub fn show_state(&self, worker: usize, partitions: &[StoreStats]) {
         let worker = worker.to_string();
-        self.profiles.with_label_values(&[&worker]).set(stats.profiles as i64);
-        self.state_bytes.with_label_values(&[&worker]).set((stats.packed_bytes + stats.table_bytes) as i64);
-        self.corrupt_profiles.with_label_values(&[&worker]).set(stats.corrupt as i64);
+        let show = |gauge: &IntGaugeVec, of: fn(&StoreStats) -> usize| {
+            gauge.with_label_values(&[&worker]).set(partitions.iter().map(of).sum::<usize>() as i64);
+        };
+        show(&self.profiles, |of| of.profiles);
+        show(&self.state_bytes, |of| of.packed_bytes + of.table_bytes + of.cached_bytes + of.changed_bytes);
+        show(&self.uncommitted_bytes, |of| of.changed_bytes);
+        show(&self.corrupt_profiles, |of| of.corrupt);
+        show(&self.lookups_in_memory, |of| usize::try_from(of.hits).unwrap_or(usize::MAX));
+        show(&self.lookups_on_disk, |of| usize::try_from(of.misses).unwrap_or(usize::MAX));
     }
 }
 

@@ -2,6 +2,7 @@
 //! reloading. `run` and `demo` start it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -10,9 +11,11 @@ use std::time::Duration;
 use admin::{Admin, Probes};
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
+use delivery::LocalState;
 use intel::Agents;
 use prometheus::Registry;
 use stream::{Connection, Health, Running, StreamConfig, Topics};
+use tempfile::TempDir;
 
 use crate::config::Config;
 use crate::data::{self, ScoringContext};
@@ -21,16 +24,18 @@ use crate::handler::ScoringHandler;
 use crate::metrics::{DataMetrics, ScoringMetrics};
 use crate::reload::{Reloader, now_s};
 use crate::scoring::Scoring;
+use crate::state::{self, DiskStores, ProfileStores};
 
 /// A worker whose loop has not gone round for so long stands still.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// The stream's settings by the configuration.
-pub fn stream_config(config: &Config) -> StreamConfig {
-    let mut settings = StreamConfig::new(connection(config), config.group_id.clone());
+pub fn stream_config(config: &Config, instance_id: &str) -> StreamConfig {
+    let mut settings = StreamConfig::new(connection(config), config.group_id.clone(), instance_id);
     settings.topics = topics(config);
     settings.workers = config.workers;
     settings.batch_interval = config.commit_interval;
+    settings.batch_max_records = config.commit_max_records;
     settings.max_in_flight_records = config.max_in_flight;
     settings.session_timeout = config.session_timeout;
     settings.shutdown_deadline = config.shutdown_deadline;
@@ -40,7 +45,7 @@ pub fn stream_config(config: &Config) -> StreamConfig {
 /// What is wrong with the stream's settings beyond single keys, each with the key as this configuration
 /// names it: librdkafka's properties, topics of one name.
 pub fn stream_problems(config: &Config) -> Vec<String> {
-    match stream_config(config).check() {
+    match stream_config(config, "any").check() {
         Ok(()) => Vec::new(),
         Err(stream::Error::Config(problems)) => {
             let prefix = |key: &str| if key.starts_with("topics.") { "" } else { "kafka." };
@@ -63,6 +68,7 @@ pub fn topics(config: &Config) -> Topics {
         events: config.topic_events.clone(),
         verdicts: config.topic_verdicts.clone(),
         logs: config.topic_logs.clone(),
+        profiles: config.topic_profiles.clone(),
         dead: config.topic_dead.clone(),
     }
 }
@@ -74,6 +80,18 @@ pub struct Service {
     /// The admin port.
     pub admin: Admin,
     reload: Sender<()>,
+    /// Removed in the end, where no folder was configured.
+    _temporary: Option<TempDir>,
+}
+
+/// The folder of the local state; a temporary one where none is configured.
+fn state_folder(config: &Config) -> Result<(PathBuf, Option<TempDir>)> {
+    if let Some(folder) = &config.state_folder {
+        return Ok((folder.clone(), None));
+    }
+    let folder = tempfile::Builder::new().prefix("credence-state-").tempdir().context("a temporary folder for the state")?;
+    tracing::info!("state.folder is not set: profiles are read from topic {} at each start", config.topic_profiles);
+    Ok((folder.path().to_owned(), Some(folder)))
 }
 
 /// Health for the admin port: before the stream has started there is none yet.
@@ -118,7 +136,6 @@ impl Probes for StreamProbes {
 impl Service {
     /// Checks everything, loads the data, and starts workers and admin port.
     pub fn start(config: Config) -> Result<Self> {
-        let settings = stream_config(&config);
         let agents = Agents::default();
         // Everything that can be wrong without a broker, at once.
         let mut errors = stream_problems(&config);
@@ -136,7 +153,10 @@ impl Service {
             tracing::warn!("{warning}");
         }
         if config.hash_key.is_none() {
-            tracing::info!("state.hash_key is not set: a key is made for the life of this process");
+            tracing::warn!(
+                "state.hash_key is not set: the hashes of cookies and user agents in profiles are not secret; set it \
+                 before there are profiles worth keeping, for instance to the output of `openssl rand -hex 16`"
+            );
         }
         let registry = Registry::new();
         let scoring_metrics = ScoringMetrics::register(&registry)?;
@@ -148,9 +168,17 @@ impl Service {
 
         let probes = Arc::new(StreamProbes::default());
         let admin = Admin::start(address, registry.clone(), probes.clone())?;
-        let running = stream::start(settings, &registry, |worker| {
+        let (folder, temporary) = state_folder(&config)?;
+        let settings = stream_config(&config, &state::instance_id(&folder)?);
+        let cluster = stream::inspect(&settings)?;
+        let stores = Arc::new(DiskStores::open(&folder, &config, &cluster, &fingerprints)?);
+        let local_state: Arc<dyn LocalState> = stores.clone();
+        let worker_bytes = state::profile_bytes(&config) / config.workers.max(1);
+        let running = stream::start(settings, &cluster, &registry, &local_state, |worker| {
             let scoring = Scoring::new(config.encoding, &config.environment_name);
-            Box::new(ScoringHandler::new(worker, scoring, shared.clone(), scoring_metrics.clone()))
+            let stores: Arc<dyn ProfileStores> = stores.clone();
+            let metrics = scoring_metrics.clone();
+            Box::new(ScoringHandler::new(worker, scoring, shared.clone(), stores, worker_bytes, metrics))
         })?;
         // Set once, here.
         let _set = probes.health.set(running.health());
@@ -161,7 +189,7 @@ impl Service {
             .name("reload".to_owned())
             .spawn(move || reloader.run(&asked))
             .context("the reload thread cannot be started")?;
-        Ok(Self { running, admin, reload })
+        Ok(Self { running, admin, reload, _temporary: temporary })
     }
 
     /// Loads databases and lists anew.

@@ -46,4 +46,4 @@ pub use config::{ConfigProblem, Connection, StreamConfig, Topics};
 pub use error::{Error, WorkerError};
 pub use health::{Health, WorkerState, WorkerStatus};
 pub use murmur2::{murmur2, partition_for};
-pub use running::{Running, Summary, WorkerSummary, start};
+pub use running::{Cluster, Running, Summary, WorkerSummary, inspect, start};

@@ -24,15 +24,42 @@ use crate::restore::Restorer;
 use crate::topics;
 use crate::worker::{Parts, Worker};
 
-/// Starts the workers. Returns when the topics were found and the threads run; that the group has assigned
-/// partitions is said by [`Running::health`]. `state` is the local copy of the changelog, shared by all
+/// How long to wait for the cluster's name once it has answered other questions.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the brokers say before anything is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The cluster's name for itself; empty where it has none.
+    pub id: String,
+    /// Partitions of the events, and so of the state.
+    pub partitions: i32,
+}
+
+/// Waits for the brokers and looks at the topics.
+///
+/// # Errors
+/// When the settings are wrong, the brokers do not answer within `start_timeout`, or the topics cannot be
+/// used.
+pub fn inspect(config: &StreamConfig) -> Result<Cluster, Error> {
+    config.check()?;
+    // Not one of the group: it never subscribes.
+    let metrics = StreamMetrics::register(&Registry::new())?;
+    let consumer = create_consumer(config, 0, &metrics)?;
+    let partitions = topics::verify(&consumer, config)?;
+    let id = consumer.client().fetch_cluster_id(ASK_TIMEOUT).unwrap_or_default();
+    Ok(Cluster { id, partitions })
+}
+
+/// Starts the workers. Returns when their threads run; that the group has assigned partitions is said by
+/// [`Running::health`]. `state` is the local copy of the changelog, shared by all
 /// workers. `make_handler` is called once for every worker with its number, on this thread.
 ///
 /// # Errors
-/// When the settings are wrong, the brokers do not answer within `start_timeout`, a topic is missing, or
-/// the metrics are registered already.
+/// When the settings are wrong, no thread can be started, or the metrics are registered already.
 pub fn start(
     config: StreamConfig,
+    cluster: &Cluster,
     registry: &Registry,
     state: &Arc<dyn LocalState>,
     mut make_handler: impl FnMut(usize) -> Box<dyn Handler>,
@@ -50,11 +77,6 @@ pub fn start(
         let outbox = Outbox::new(&settings, index, Arc::clone(&metrics))?;
         members.push((consumer, outbox));
     }
-    let mut partition_count = 0;
-    if let Some((consumer, _)) = members.first() {
-        partition_count = topics::verify(consumer, &settings)?;
-    }
-
     // From here on a failure drops `running`, which asks the threads already started to stop.
     let running = Running {
         settings: Arc::clone(&settings),
@@ -71,7 +93,7 @@ pub fn start(
             outbox,
             committer: Committer::start(&settings, index, Arc::clone(state), Arc::clone(&metrics))?,
             restorer: Restorer::new(&settings, index, Arc::clone(state), Arc::clone(&metrics)),
-            partition_count,
+            partition_count: cluster.partitions,
             metrics: metrics.worker(index),
             health: Arc::clone(&health),
         };

@@ -109,10 +109,13 @@ keys! {
         |c| text(&c.group_id), |c, a| c.group_id = kafka_name(a)?;
     "kafka.workers", "Threads, each with a consumer of its own.", "1 to 64",
         |c| number(c.workers), |c, a| c.workers = whole(a, 1, 64)? as usize;
-    "kafka.commit_interval_ms", "Time between two commits of source offsets.", "10 to 60000 milliseconds",
+    "kafka.commit_interval_ms", "Time between two commits: log records can be read after theirs.",
+        "10 to 60000 milliseconds",
         |c| number(c.commit_interval.as_millis()),
         |c, a| c.commit_interval = Duration::from_millis(whole(a, 10, 60_000)?);
-    "kafka.max_in_flight", "Outputs under way before consumption pauses.", "100 to 1000000",
+    "kafka.commit_max_records", "Login events in a batch, which is committed early when it is full.", "1 to 1000000",
+        |c| number(c.commit_max_records), |c, a| c.commit_max_records = whole(a, 1, 1_000_000)? as usize;
+    "kafka.max_in_flight", "Verdicts under way before consumption pauses.", "100 to 1000000",
         |c| number(c.max_in_flight), |c, a| c.max_in_flight = whole(a, 100, 1_000_000)? as usize;
     "kafka.session_timeout_seconds", "How long a silent instance keeps its partitions.", "6 to 300 seconds",
         |c| number(c.session_timeout.as_secs()),
@@ -126,6 +129,8 @@ keys! {
         |c| text(&c.topic_verdicts), |c, a| c.topic_verdicts = kafka_name(a)?;
     "topics.logs", "Topic of tenant log records.", KAFKA_NAME,
         |c| text(&c.topic_logs), |c, a| c.topic_logs = kafka_name(a)?;
+    "topics.profiles", "Changelog of the profiles.", KAFKA_NAME,
+        |c| text(&c.topic_profiles), |c, a| c.topic_profiles = kafka_name(a)?;
     "topics.dead", "Topic of records that cannot be read.", KAFKA_NAME,
         |c| text(&c.topic_dead), |c, a| c.topic_dead = kafka_name(a)?;
     "output.encoding", "How verdicts and log records are written.", "json, msgpack",
@@ -140,7 +145,13 @@ keys! {
     "admin.listen", "Where /metrics, /livez and /readyz are served.", "an IP address and a port",
         |c| text(&c.admin_listen),
         |c, a| c.admin_listen = words(a, 100).filter(|l| l.parse::<std::net::SocketAddr>().is_ok())?;
-    "state.hash_key", "Secret of the hashes in profiles; without one, one is made at each start.",
+    "state.folder", "Local copy of the profiles; without one, it is temporary and read anew at each start.", "a path",
+        |c| path(&c.state_folder),
+        |c, a| c.state_folder = Some(resolve(a.base(), &words(a, 4096)?));
+    "state.memory_bytes", "Memory for profiles; those beyond it are read from state.folder.",
+        "16777216 to 1099511627776 bytes",
+        |c| number(c.memory_bytes), |c, a| c.memory_bytes = whole(a, 16 << 20, 1 << 40)? as usize;
+    "state.hash_key", "Secret of the hashes in profiles, the same for all instances and for ever.",
         "32 hexadecimal digits",
         |c| c.hash_key.map_or(Shown::Unset, |_| text(MASK)),
         |c, a| c.hash_key = Some(hash_key(a.text().trim())?);

@@ -49,6 +49,8 @@ pub struct Config {
     pub topic_verdicts: String,
     /// Topic of tenant log records.
     pub topic_logs: String,
+    /// Changelog of the profiles.
+    pub topic_profiles: String,
     /// Topic of unreadable records.
     pub topic_dead: String,
     /// How verdicts and log records are written.
@@ -59,14 +61,20 @@ pub struct Config {
     pub log_challenges: bool,
     /// Where /metrics and the health checks are served.
     pub admin_listen: String,
-    /// Time between two commits of source offsets.
+    /// Time between two commits.
     pub commit_interval: Duration,
+    /// Records of a batch at most.
+    pub commit_max_records: usize,
     /// Outputs that may be under way before consumption pauses.
     pub max_in_flight: usize,
     /// How long a silent instance keeps its partitions.
     pub session_timeout: Duration,
     /// How long a stop may take.
     pub shutdown_deadline: Duration,
+    /// Folder of the local copy of the state; none: a temporary one.
+    pub state_folder: Option<PathBuf>,
+    /// Memory for profiles in bytes.
+    pub memory_bytes: usize,
     /// Secret key of the hashes in profiles, in hexadecimal digits.
     pub hash_key: Option<[u8; 16]>,
     /// How log lines are written.
@@ -88,15 +96,19 @@ impl Default for Config {
             topic_events: "login-events".to_owned(),
             topic_verdicts: "login-verdicts".to_owned(),
             topic_logs: "tenant-logs".to_owned(),
+            topic_profiles: "credence-profiles".to_owned(),
             topic_dead: "login-events-dead".to_owned(),
             encoding: Encoding::Json,
             environment_name: "credence".to_owned(),
             log_challenges: true,
             admin_listen: "127.0.0.1:9464".to_owned(),
             commit_interval: Duration::from_millis(100),
+            commit_max_records: 10_000,
             max_in_flight: 20_000,
             session_timeout: Duration::from_secs(20),
             shutdown_deadline: Duration::from_secs(20),
+            state_folder: None,
+            memory_bytes: 1 << 30,
             hash_key: None,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use credence::service::stream_config;
 use engine::StoreStats;
 use intel::SourceInfo;
 use prometheus::proto::MetricType;
+use delivery::{Change, Handler, LocalState, Outputs, Source, StateError};
 use prometheus::{IntCounter, Registry};
 use serde_json::Value;
 use stream::embedded::Embedded;
-use stream::{Connection, Handler, Outputs, Source, StreamConfig};
+use stream::{Connection, StreamConfig};
 
 const ALERTS: &str = "prometheus/alerts.yml";
 const ALERT_TESTS: &str = "prometheus/alerts.test.yml";
@@ -39,7 +41,7 @@ fn read(name: &str) -> String {
 fn config_of(name: &str, text: String) -> Config {
     let inputs = Inputs { file: Some((path(name), text)), ..Inputs::default() };
     let config = Config::read(&inputs).unwrap_or_else(|errors| panic!("{name}: {errors:#?}"));
-    stream_config(&config).check().unwrap_or_else(|error| panic!("{name}: {error}"));
+    stream_config(&config, "one").check().unwrap_or_else(|error| panic!("{name}: {error}"));
     config
 }
 
@@ -121,21 +123,39 @@ struct Registered {
 struct Idle;
 
 impl Handler for Idle {
-    fn assigned(&mut self, _partition: i32) {}
+    fn assigned(&mut self, _partition: i32) -> Result<(), StateError> {
+        Ok(())
+    }
     fn revoked(&mut self, _partition: i32) {}
-    fn handle(&mut self, _source: &Source<'_>, _outputs: &mut Outputs) {}
+    fn handle(&mut self, _source: &Source<'_>, _outputs: &mut Outputs) -> Result<(), StateError> {
+        Ok(())
+    }
+}
+
+impl LocalState for Idle {
+    fn position(&self, _partition: i32) -> Result<Option<i64>, StateError> {
+        Ok(None)
+    }
+    fn apply(&self, _: i32, _: &mut dyn Iterator<Item = Change<'_>>, _: i64) -> Result<(), StateError> {
+        Ok(())
+    }
+    fn reset(&self, _partition: i32) -> Result<(), StateError> {
+        Ok(())
+    }
 }
 
 impl Registered {
     fn new() -> Registered {
         let registry = Registry::new();
-        ScoringMetrics::register(&registry).unwrap().show_state(0, StoreStats::default());
+        ScoringMetrics::register(&registry).unwrap().show_state(0, &[StoreStats::default()]);
         let list = SourceInfo { name: "list".to_owned(), version: "0".to_owned(), made_at_s: 0, entries: Some(1) };
         DataMetrics::register(&registry).unwrap().loaded(&[list], 0.0);
-        let topics = ["login-events", "login-verdicts", "tenant-logs", "login-events-dead"];
+        let topics = ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"];
         let broker = Embedded::start(&topics.map(|topic| (topic, 1))).unwrap();
-        let settings = StreamConfig::new(Connection::new(broker.bootstrap_servers()), "deploy");
-        let running = stream::start(settings, &registry, |_| Box::new(Idle)).unwrap();
+        let settings = StreamConfig::new(Connection::new(broker.bootstrap_servers()), "deploy", "one");
+        let cluster = stream::inspect(&settings).unwrap();
+        let state: Arc<dyn LocalState> = Arc::new(Idle);
+        let running = stream::start(settings, &cluster, &registry, &state, |_| Box::new(Idle)).unwrap();
         let families = registry.gather();
         running.stop();
 

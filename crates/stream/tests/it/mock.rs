@@ -31,8 +31,7 @@ fn embedded(name: &str, partitions: i32) -> (Embedded, Case) {
 }
 
 fn start_error(case: &Case) -> Error {
-    let state: std::sync::Arc<dyn delivery::LocalState> = case.memory.clone();
-    stream::start(case.config.clone(), &case.registry, &state, |_| panic!("no handler is needed")).unwrap_err()
+    stream::inspect(&case.config).unwrap_err()
 }
 
 #[test]
@@ -76,7 +75,10 @@ fn settings_are_checked_before_connecting() {
 fn a_registry_serves_one_stream() {
     let (_broker, case) = embedded("registry", 1);
     let running = case.start();
-    assert!(matches!(start_error(&case), Error::Metrics(_)));
+    let cluster = stream::inspect(&case.config).unwrap();
+    let state: std::sync::Arc<dyn delivery::LocalState> = case.memory.clone();
+    let second = stream::start(case.config.clone(), &cluster, &case.registry, &state, |_| panic!("no handler is needed"));
+    assert!(matches!(second, Err(Error::Metrics(_))));
     stop_cleanly(running);
 }
 

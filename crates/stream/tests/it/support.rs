@@ -218,7 +218,9 @@ impl Case {
         let seen = Arc::clone(&self.seen);
         let memory = Arc::clone(&self.memory);
         let state: Arc<dyn LocalState> = memory.clone();
-        stream::start(self.config.clone(), &self.registry, &state, |_| Box::new(Echo::new(&seen, &memory))).unwrap()
+        let cluster = stream::inspect(&self.config).unwrap();
+        let make = |_| -> Box<dyn Handler> { Box::new(Echo::new(&seen, &memory)) };
+        stream::start(self.config.clone(), &cluster, &self.registry, &state, make).unwrap()
     }
 
     /// Starts and waits until every worker knows its partitions.

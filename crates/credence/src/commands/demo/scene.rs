@@ -85,7 +85,7 @@ impl Scene {
         }
         config.admin_listen = "127.0.0.1:0".to_owned();
         let topics = topics(&config);
-        let names = [&topics.events, &topics.verdicts, &topics.logs, &topics.dead];
+        let names = [&topics.events, &topics.verdicts, &topics.logs, &topics.profiles, &topics.dead];
         let broker = Embedded::start(&names.map(|name| (name.as_str(), PARTITIONS)))?;
         config.brokers = broker.bootstrap_servers();
         let service = Service::start(config.clone())?;
@@ -107,8 +107,8 @@ impl Scene {
     }
 
     pub(super) fn topic_names(&self) -> Vec<String> {
-        let Topics { events, verdicts, logs, dead } = topics(&self.config);
-        vec![events, verdicts, logs, dead]
+        let Topics { events, verdicts, logs, profiles, dead } = topics(&self.config);
+        vec![events, verdicts, logs, profiles, dead]
     }
 
     /// Scores everything once in this process: the stream has to give the same verdicts.
