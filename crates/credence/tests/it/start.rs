@@ -126,7 +126,7 @@ fn log_lines_that_are_not_for_a_terminal_have_no_colours() {
     let (gone, _) = nobody();
     let taken = format!("admin.listen={}", gone.local_addr().unwrap());
     let ran = run(&Lab::new(""), &[&taken, "log.format=text"]);
-    assert!(ran.stderr.contains(" INFO "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" WARN "), "{}", ran.stderr);
     assert!(!ran.stderr.contains('\u{1b}'), "{:?}", ran.stderr);
 }
 
