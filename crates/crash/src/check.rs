@@ -9,8 +9,8 @@ use std::path::Path;
 use crate::error::CrashError;
 use crate::names::Name;
 
-/// So many bad records are kept to be shown.
-const MAX_SAMPLES: usize = 5;
+/// So many bad records of a kind are kept to be shown.
+const MAX_SAMPLES: usize = 3;
 /// So much of each.
 const SAMPLE_BYTES: usize = 4_000;
 
@@ -223,18 +223,23 @@ impl Ledger {
         &self.samples
     }
 
-    /// Names of records that were not there, or too often: some of them.
-    pub(crate) fn miscounted(&self) -> Vec<(&'static str, u64)> {
-        let wrong = self.entries.iter().filter_map(|(name, entry)| match entry.seen {
-            seen if seen < entry.wanted => Some(("missing", *name)),
-            seen if seen > entry.wanted => Some(("more often than asked for", *name)),
-            _ => None,
-        });
-        wrong.take(MAX_SAMPLES).collect()
+    /// Names of records that were not there: some of them.
+    pub(crate) fn missing(&self) -> Vec<u64> {
+        self.names(|entry| entry.seen < entry.wanted)
+    }
+
+    /// Names of records that were there too often: some of them.
+    pub(crate) fn repeated(&self) -> Vec<u64> {
+        self.names(|entry| entry.seen > entry.wanted)
+    }
+
+    fn names(&self, of: impl Fn(&Entry) -> bool) -> Vec<u64> {
+        let names = self.entries.iter().filter(|(_, entry)| of(entry)).map(|(name, _)| *name);
+        names.take(MAX_SAMPLES).collect()
     }
 
     fn sample(&mut self, what: &'static str, name: Option<u64>, record: &[u8]) {
-        if self.samples.len() < MAX_SAMPLES {
+        if self.samples.iter().filter(|sample| sample.what == what).count() < MAX_SAMPLES {
             let shown = &record[..record.len().min(SAMPLE_BYTES)];
             self.samples.push(Sample { what, name, text: String::from_utf8_lossy(shown).into_owned() });
         }

@@ -60,29 +60,29 @@ pub(crate) struct Stage<'a, 'lab> {
     pub(crate) readers: &'a mut Readers,
     pub(crate) watch: &'a Watch,
     pub(crate) pace: &'a Arc<Pace>,
-    pub(crate) partitions: usize,
     /// Events of the disturbed phase.
     pub(crate) events: u64,
     /// Events a second.
     pub(crate) rate: f64,
+    /// When the run began.
+    pub(crate) begin: Instant,
 }
 
 impl Stage<'_, '_> {
     /// Carries out all steps. Each waits until verdicts flow after the one before.
     pub(crate) fn play(&mut self, steps: &[Step]) -> Result<Done, CrashError> {
-        let begin = Instant::now();
         let mut done = Done::default();
         let mut since = now_ms();
         for (index, step) in steps.iter().enumerate() {
             let share = (index + 1) as f64 / (steps.len() + 1) as f64;
             self.allow((self.events as f64 * SHARE_DURING * share) as u64);
-            let wanted = if step.settle { self.partitions } else { 1 };
+            // Those that had some ever: with few users, a partition may have none.
+            let flowing = self.watch.since(i64::MIN);
+            let wanted = if step.settle { flowing.max(1) } else { 1 };
             if !self.wait(FLOW_WITHIN, |stage| stage.watch.since(since) >= wanted)? {
                 done.stalls += 1;
-                eprintln!(
-                    "{:7.1} s  verdicts did not flow again within {FLOW_WITHIN:?}",
-                    begin.elapsed().as_secs_f64()
-                );
+                let at = self.begin.elapsed().as_secs_f64();
+                eprintln!("{at:7.1} s  verdicts did not flow again within {FLOW_WITHIN:?}");
             }
             self.wait(step.pause, |_| false)?;
             since = now_ms();
@@ -90,7 +90,7 @@ impl Stage<'_, '_> {
             done.count(step.action);
             eprintln!(
                 "{:7.1} s  {:>7} of {} events  {}{}",
-                begin.elapsed().as_secs_f64(),
+                self.begin.elapsed().as_secs_f64(),
                 self.pace.sent.load(Ordering::Relaxed),
                 self.events,
                 step.action.name(),
@@ -129,7 +129,8 @@ impl Stage<'_, '_> {
         let allowed = self.pace.allowed.load(Ordering::Relaxed);
         let most = (self.events as f64 * SHARE_DURING) as u64;
         while begin.elapsed() < longest {
-            if reached(self) {
+            // Without further events nothing could flow.
+            if reached(self) || self.pace.sent.load(Ordering::Relaxed) >= most {
                 return Ok(true);
             }
             let more = (begin.elapsed().as_secs_f64() * self.rate * TRICKLE) as u64;

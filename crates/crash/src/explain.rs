@@ -1,27 +1,29 @@
-//! Shows some of what is wrong, beside what should have been.
+//! Writes down some of what is wrong, beside what should have been.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::check::Ledger;
 use crate::error::CrashError;
 use crate::names::Name;
 
-/// Tells, on standard error, of some records that are not as they should be. The expected ones are looked
-/// up in the file again.
+/// Tells of some records that are not as they should be; empty when there are none. The expected ones are
+/// looked up in the file again.
 pub(crate) fn explain(
     what: &str,
     name: fn(&[u8]) -> Option<Name>,
     ledger: &Ledger,
     expected: &Path,
-) -> Result<(), CrashError> {
-    let miscounted = ledger.miscounted();
-    if ledger.samples().is_empty() && miscounted.is_empty() {
-        return Ok(());
+) -> Result<String, CrashError> {
+    let counted = [("missing", ledger.missing()), ("more often than asked for", ledger.repeated())];
+    let sampled = ledger.samples().iter().filter_map(|sample| sample.name);
+    let names = sampled.chain(counted.iter().flat_map(|(_, names)| names.iter().copied()));
+    let mut texts: BTreeMap<u64, String> = names.map(|name| (name, String::new())).collect();
+    let mut out = String::new();
+    if texts.is_empty() && ledger.samples().is_empty() {
+        return Ok(out);
     }
-    let looked_for =
-        ledger.samples().iter().filter_map(|sample| sample.name).chain(miscounted.iter().map(|(_, name)| *name));
-    let mut texts: BTreeMap<u64, String> = looked_for.map(|name| (name, String::new())).collect();
     crate::lines::each(expected, |_, line| {
         let found = name(line).and_then(|name| texts.get_mut(&name.record));
         if let Some(text) = found {
@@ -30,13 +32,15 @@ pub(crate) fn explain(
         Ok(())
     })?;
     let text = |name: &u64| texts.get(name).map_or("", String::as_str);
-    eprintln!("\nSome of the {what} that are not as they should be:");
+    // Writing to a String cannot fail.
     for sample in ledger.samples() {
-        eprintln!("- {}\n  is:        {}", sample.what, sample.text);
-        eprintln!("  should be: {}", sample.name.as_ref().map_or("", text));
+        let should_be = sample.name.as_ref().map_or("", text);
+        let _ = writeln!(out, "{what}, {}\n  is:        {}\n  should be: {should_be}", sample.what, sample.text);
     }
-    for (what, name) in &miscounted {
-        eprintln!("- {what}\n  should be: {}", text(name));
+    for (problem, names) in &counted {
+        for name in names {
+            let _ = writeln!(out, "{what}, {problem}\n  should be: {}", text(name));
+        }
     }
-    Ok(())
+    Ok(out)
 }

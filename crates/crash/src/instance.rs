@@ -37,6 +37,8 @@ pub(crate) struct Lives {
     pub(crate) by_themselves: Vec<String>,
     /// Processes that were asked to stop and did not, or not in good order: which, and how.
     pub(crate) bad_stops: Vec<String>,
+    /// How many of these did not end at all, long after their own deadline.
+    pub(crate) hung: usize,
     /// Panics in their logs.
     pub(crate) panics: usize,
     /// How many there were.
@@ -189,7 +191,7 @@ impl Instance {
             return Ok(());
         }
         if life.stop_by.is_some_and(|by| now >= by) {
-            lives.bad_stops.push(format!("instance {}, life {}: had to be killed", self.number, self.lives));
+            lives.hung += 1;
             // Its end is noted above the next time.
             life.stop_by = Some(now + STOP_GRACE);
             return life.child.kill().map_err(io_error("kill", &life.log));

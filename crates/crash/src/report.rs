@@ -48,8 +48,10 @@ pub struct Report {
     pub processes: usize,
     /// Processes that ended without being asked to.
     pub ended_by_themselves: Vec<String>,
-    /// Processes that did not stop in good order when asked to.
+    /// Processes that did not stop in good order when asked to. While the broker is down they cannot.
     pub bad_stops: Vec<String>,
+    /// How many of these did not stop at all, long after their own deadline.
+    pub hung: usize,
     /// Panics in the logs of the processes.
     pub panics: usize,
     /// Counters of the processes, added up, without what killed ones did in their last second.
@@ -116,7 +118,7 @@ impl Report {
         none(dead.missing, "records that cannot be read have no dead letter");
         none(dead.wrong, "dead letters that are not what they should be");
         none(self.panics as u64, "panics in the logs of the instances");
-        none(self.bad_stops.len() as u64, "instances did not stop in good order when asked to");
+        none(self.hung as u64, "instances did not stop when asked to");
         none(u64::from(self.done.stalls), "times verdicts did not flow again");
         let kills = self.done.kill + self.done.stop + self.done.term;
         if kills == 0 || self.rebalances == 0 {
@@ -198,10 +200,11 @@ impl Report {
             (
                 "processes",
                 format!(
-                    "{} started, {} ended by themselves, {} bad stops, {} panics, {} stalls",
+                    "{} started, {} ended by themselves, {} bad stops, {} hung, {} panics, {} stalls",
                     self.processes,
                     self.ended_by_themselves.len(),
                     self.bad_stops.len(),
+                    self.hung,
                     self.panics,
                     done.stalls
                 ),
@@ -261,6 +264,7 @@ mod tests {
             processes: 1,
             ended_by_themselves: Vec::new(),
             bad_stops: Vec::new(),
+            hung: 0,
             panics: 0,
             counters: BTreeMap::new(),
             broker: String::new(),
@@ -300,7 +304,7 @@ mod tests {
             |report| report.dead.missing = 1,
             |report| report.dead.wrong = 1,
             |report| report.panics = 1,
-            |report| report.bad_stops.push("instance 0".to_owned()),
+            |report| report.hung = 1,
             |report| report.done.stalls = 1,
             |report| report.done.kill = 1,
             |report| report.rebalances = 4,

@@ -122,9 +122,9 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
         readers: &mut readers,
         watch: &results.watch,
         pace,
-        partitions: options.partitions as usize,
         events: options.events,
         rate,
+        begin,
     };
     let done = stage.play(&steps)?;
     while !feeding.is_finished() {
@@ -163,8 +163,13 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
     }
 
     let (verdicts, logs) = (lock(&results.verdicts), lock(&results.logs));
-    explain::explain("verdicts", names::verdict, &verdicts, &expected.verdicts)?;
-    explain::explain("log records", names::log, &logs, &expected.logs)?;
+    let mut wrong = explain::explain("verdicts", names::verdict, &verdicts, &expected.verdicts)?;
+    wrong += &explain::explain("log records", names::log, &logs, &expected.logs)?;
+    if !wrong.is_empty() {
+        let path = lab.file("wrong.txt");
+        std::fs::write(&path, wrong).map_err(io_error("write", &path))?;
+        eprintln!("some of what is wrong, beside what should have been, is in {}", path.display());
+    }
     let lives = fleet.lives();
     let profiles = lab.has_profiles().then(|| {
         let profiles = lock(&results.profiles);
@@ -189,6 +194,7 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
         processes: lives.started,
         ended_by_themselves: lives.by_themselves.clone(),
         bad_stops: lives.bad_stops.clone(),
+        hung: lives.hung,
         panics: lives.panics,
         counters: lives.counters.clone(),
         broker: format!("Apache Kafka {}, one node", kafka.version()),
