@@ -67,3 +67,26 @@ impl Drop for Guard {
         let _ = self.shell.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_watched_ends_with_the_guard_and_what_is_forgotten_does_not() {
+        let mut children: Vec<Child> = (0..3)
+            .map(|_| Command::new("sh").args(["-c", "read -r line"]).stdin(Stdio::piped()).spawn().unwrap())
+            .collect();
+        let mut guard = Guard::start().unwrap();
+        for child in &children {
+            guard.watch(child.id()).unwrap();
+        }
+        guard.forget(children[1].id()).unwrap();
+        drop(guard);
+        // By SIGKILL, or, once its input ends, by itself.
+        let signals: Vec<Option<i32>> = children.iter_mut().map(|child| child.wait().unwrap().signal()).collect();
+        assert_eq!(signals, [Some(9), None, Some(9)]);
+    }
+}

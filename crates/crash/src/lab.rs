@@ -185,7 +185,7 @@ fn failed(command: &str, ran: &std::process::Output) -> CrashError {
     }
 }
 
-/// `credence` in the folder of this executable; that of a test lies one folder below.
+/// `credence` in the folder of this executable.
 fn beside_this_program() -> Result<PathBuf, CrashError> {
     let this = std::env::current_exe().map_err(io_error("find", Path::new("this program")))?;
     let name = format!("credence{}", std::env::consts::EXE_SUFFIX);

@@ -189,13 +189,13 @@ impl Report {
             ("broker restarts", format!("{} in good order, {} by SIGKILL", done.broker_stop, done.broker_kill)),
             ("rebalances", format!("{} of at least {}", self.rebalances, self.rebalances_wanted)),
             (
-                "ready after start p50/p99/max",
+                "restore p50/p99/max",
                 format!(
-                    "{} / {} / {} ms ({} starts)",
+                    "{} / {} / {} ms from start to ready ({} starts)",
                     self.ready_ms.p50, self.ready_ms.p99, self.ready_ms.max, self.ready_ms.count
                 ),
             ),
-            ("ready with an empty state folder", format!("{} ms", self.cold_ready_ms)),
+            ("restore with an empty state folder", format!("{} ms from start to ready", self.cold_ready_ms)),
             ("longest gap without verdicts", format!("{} ms (of one partition)", self.longest_gap_ms)),
             (
                 "processes",

@@ -7,16 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka_harness::Kafka;
+use sim::{Labelled, Poison};
 use stream::Connection;
 use stream::tail::Isolation;
 
 use crate::check::{Ledger, hash};
-use crate::conduct::Stage;
+use crate::conduct::{Done, Stage};
 use crate::dead::DeadLetters;
 use crate::error::{CrashError, io_error};
 use crate::feed::{Feed, Pace, Written};
 use crate::fleet::Fleet;
-use crate::lab::{self, Lab};
+use crate::lab::{self, Expected, Lab};
 use crate::options::Options;
 use crate::read::Readers;
 use crate::report::{Percentiles, Report, millis};
@@ -81,108 +82,35 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
     let connection = Connection::new(kafka.bootstrap_servers());
     lab.create_topics(options.partitions)?;
     let expected = lab.score(options)?;
-    let results = Results {
-        verdicts: shared(Ledger::of_file(names::verdict, &expected.verdicts, expected.main_verdicts)?),
-        logs: shared(Ledger::of_file(names::log, &expected.logs, 0)?),
-        dead: shared(DeadLetters::default()),
-        events: shared(Written::default()),
-        profiles: shared((0, HashSet::new())),
-        watch: Arc::new(Watch::new(options.partitions)),
-    };
-    events::poison(options).for_each(|(_, poison)| lock(&results.dead).expect(&poison.bytes));
+    let results = Results::new(options, &expected)?;
+    let run = Run { options, lab, pace, results: &results, begin };
     let mut readers = results.read(&connection, lab.has_profiles())?;
-    let steps = plan(&Wish {
-        seed: options.seed,
-        kills: options.kills,
-        moves: options.rebalances,
-        broker_restarts: options.broker_restarts,
-        mean_pause: options.pause(),
-    });
-    eprintln!(
-        "{:7.1} s  {} events, {} verdicts and {} log records expected; {} disturbances to come",
-        begin.elapsed().as_secs_f64(),
-        expected.events,
-        lock(&results.verdicts).tally().wanted,
-        lock(&results.logs).tally().wanted,
-        steps.len(),
-    );
-
-    // The disturbed phase.
     let mut fleet = Fleet::new(lab, options.session())?;
-    for _ in 0..options.instances {
-        fleet.grow()?;
-    }
-    fleet.until_ready()?;
-    let rate = rate(options, &steps);
     let feed = Feed::new(&connection, options.partitions, events::events(options)?, events::poison(options))?;
-    let feeding = feed_in_background(feed, options.events, rate, pace)?;
-    let mut stage = Stage {
-        fleet: &mut fleet,
-        kafka,
-        readers: &mut readers,
-        watch: &results.watch,
-        pace,
-        events: options.events,
-        rate,
-        begin,
-    };
-    let done = stage.play(&steps)?;
-    while !feeding.is_finished() {
-        // It ends by itself: it has a rate, and deadlines of its own.
-        fleet.look_after()?;
-        readers.check()?;
-    }
-    results.watch.no_more_events();
-    let mut feed = feeding.join().map_err(|_| CrashError::Panicked("feed"))??;
-    wait_for_answers(&mut fleet, &mut readers, || lock(&results.verdicts).tally().missing_before_tail)?;
-    fleet.end()?;
-    let rebalances = rebalances(kafka)?;
 
-    // A machine without state takes over, and goes on.
-    let restored_at = now_ms();
-    lock(&results.verdicts).restored_at(restored_at);
-    lock(&results.logs).restored_at(restored_at);
-    let cold = Instant::now();
-    let number = fleet.grow()?;
-    fleet.until_ready()?;
-    let cold_ready = cold.elapsed();
-    eprintln!(
-        "{:7.1} s  all instances stopped; instance {number} took over without any state",
-        begin.elapsed().as_secs_f64()
-    );
+    let (done, mut feed) = run.disturbed(kafka, &mut fleet, &mut readers, feed)?;
+    let rebalances = rebalances(kafka)?;
+    let cold_ready = run.cold(&mut fleet)?;
     pace.allowed.store(expected.events, Ordering::Relaxed);
     feed.send_until(expected.events, TAIL_RATE, pace)?;
-    wait_for_answers(&mut fleet, &mut readers, || {
-        let dead = lock(&results.dead).open() as u64;
-        lock(&results.verdicts).tally().missing + lock(&results.logs).tally().missing + dead
-    })?;
+    wait_for_answers(&mut fleet, &mut readers, || results.open())?;
     fleet.end()?;
     readers.finish()?;
+
     if let Some(difference) = feed.written().differs(&lock(&results.events)) {
         return Err(CrashError::Input(difference));
     }
-
-    let (verdicts, logs) = (lock(&results.verdicts), lock(&results.logs));
-    let mut wrong = explain::explain("verdicts", names::verdict, &verdicts, &expected.verdicts)?;
-    wrong += &explain::explain("log records", names::log, &logs, &expected.logs)?;
-    if !wrong.is_empty() {
-        let path = lab.file("wrong.txt");
-        std::fs::write(&path, wrong).map_err(io_error("write", &path))?;
-        eprintln!("some of what is wrong, beside what should have been, is in {}", path.display());
-    }
+    results.explain(lab, &expected)?;
     let lives = fleet.lives();
-    let profiles = lab.has_profiles().then(|| {
-        let profiles = lock(&results.profiles);
-        (profiles.0, profiles.1.len() as u64)
-    });
+    let profiles = lab.has_profiles().then(|| lock(&results.profiles));
     Ok(Report {
         events: expected.events,
         tail_events: options.tail_events(),
-        verdicts: verdicts.tally(),
-        logs: logs.tally(),
+        verdicts: lock(&results.verdicts).tally(),
+        logs: lock(&results.logs).tally(),
         dead: lock(&results.dead).tally(),
-        profile_records: profiles.map(|(records, _)| records),
-        profile_keys: profiles.map(|(_, keys)| keys),
+        profile_records: profiles.as_ref().map(|profiles| profiles.0),
+        profile_keys: profiles.as_ref().map(|profiles| profiles.1.len() as u64),
         keeps_state: lab.keeps_state(),
         done,
         kills_wanted: options.kills,
@@ -205,11 +133,125 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
     })
 }
 
+/// What the phases share.
+struct Run<'a> {
+    options: &'a Options,
+    lab: &'a Lab,
+    pace: &'a Arc<Pace>,
+    results: &'a Results,
+    begin: Instant,
+}
+
+impl Run<'_> {
+    /// Events flow while instances and broker are disturbed. Ends when every verdict has come and all
+    /// instances have stopped; answers what was done, and the feed with the tail still to be sent.
+    fn disturbed<E, P>(
+        &self,
+        kafka: &mut Kafka,
+        fleet: &mut Fleet<'_>,
+        readers: &mut Readers,
+        feed: Feed<E, P>,
+    ) -> Result<(Done, Feed<E, P>), CrashError>
+    where
+        E: Iterator<Item = Labelled> + Send + 'static,
+        P: Iterator<Item = (u64, Poison)> + Send + 'static,
+    {
+        let (options, results) = (self.options, self.results);
+        let steps = plan(&Wish {
+            seed: options.seed,
+            kills: options.kills,
+            moves: options.rebalances,
+            broker_restarts: options.broker_restarts,
+            mean_pause: options.pause(),
+        });
+        let verdicts = lock(&results.verdicts).tally().wanted;
+        let logs = lock(&results.logs).tally().wanted;
+        self.tell(&format!("{verdicts} verdicts and {logs} log records to come; {} disturbances", steps.len()));
+        for _ in 0..options.instances {
+            fleet.grow()?;
+        }
+        fleet.until_ready()?;
+        let rate = rate(options, &steps);
+        let feeding = feed_in_background(feed, options.events, rate, self.pace)?;
+        let mut stage = Stage {
+            fleet,
+            kafka,
+            readers,
+            watch: &results.watch,
+            pace: self.pace,
+            events: options.events,
+            rate,
+            begin: self.begin,
+        };
+        let done = stage.play(&steps)?;
+        // The feed ends by itself: it has a rate, and deadlines of its own.
+        while !feeding.is_finished() {
+            fleet.look_after()?;
+            readers.check()?;
+        }
+        results.watch.no_more_events();
+        let feed = feeding.join().map_err(|_| CrashError::Panicked("feed"))??;
+        wait_for_answers(fleet, readers, || lock(&results.verdicts).tally().missing_before_tail)?;
+        fleet.end()?;
+        Ok((done, feed))
+    }
+
+    /// A machine without state takes over; how long it took to be ready.
+    fn cold(&self, fleet: &mut Fleet<'_>) -> Result<Duration, CrashError> {
+        let now = now_ms();
+        lock(&self.results.verdicts).restored_at(now);
+        lock(&self.results.logs).restored_at(now);
+        let begin = Instant::now();
+        // A new instance has a state folder of its own, which is not there yet.
+        let number = fleet.grow()?;
+        fleet.until_ready()?;
+        let took = begin.elapsed();
+        let state = if self.lab.keeps_state() { "an empty state folder" } else { "no state folder" };
+        self.tell(&format!("all instances stopped; instance {number} took over with {state}"));
+        Ok(took)
+    }
+
+    fn tell(&self, what: &str) {
+        eprintln!("{:7.1} s  {what}", self.begin.elapsed().as_secs_f64());
+    }
+}
+
 fn shared<T>(value: T) -> Arc<Mutex<T>> {
     Arc::new(Mutex::new(value))
 }
 
 impl Results {
+    fn new(options: &Options, expected: &Expected) -> Result<Results, CrashError> {
+        let mut dead = DeadLetters::default();
+        events::poison(options).for_each(|(_, poison)| dead.expect(&poison.bytes));
+        Ok(Results {
+            verdicts: shared(Ledger::of_file(names::verdict, &expected.verdicts, expected.main_verdicts)?),
+            logs: shared(Ledger::of_file(names::log, &expected.logs, 0)?),
+            dead: shared(dead),
+            events: shared(Written::default()),
+            profiles: shared((0, HashSet::new())),
+            watch: Arc::new(Watch::new(options.partitions)),
+        })
+    }
+
+    /// How many records are still to come.
+    fn open(&self) -> u64 {
+        let dead = lock(&self.dead).open() as u64;
+        lock(&self.verdicts).tally().missing + lock(&self.logs).tally().missing + dead
+    }
+
+    /// Writes some of what is wrong to a file.
+    fn explain(&self, lab: &Lab, expected: &Expected) -> Result<(), CrashError> {
+        let mut wrong = explain::explain("verdicts", names::verdict, &lock(&self.verdicts), &expected.verdicts)?;
+        wrong += &explain::explain("log records", names::log, &lock(&self.logs), &expected.logs)?;
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let path = lab.file("wrong.txt");
+        eprintln!("some of what is wrong, beside what should have been, is in {}", path.display());
+        std::fs::write(&path, wrong).map_err(io_error("write", &path))
+    }
+
     /// Begins to read all topics.
     fn read(&self, connection: &Connection, profiles: bool) -> Result<Readers, CrashError> {
         let mut readers = Readers::new(connection.clone());
@@ -262,8 +304,8 @@ fn feed_in_background<E, P>(
     pace: &Arc<Pace>,
 ) -> Result<Feeding<Feed<E, P>>, CrashError>
 where
-    E: Iterator<Item = sim::Labelled> + Send + 'static,
-    P: Iterator<Item = (u64, sim::Poison)> + Send + 'static,
+    E: Iterator<Item = Labelled> + Send + 'static,
+    P: Iterator<Item = (u64, Poison)> + Send + 'static,
 {
     let pace = pace.clone();
     let send = move || feed.send_until(until, rate, &pace).map(|()| feed);
