@@ -34,7 +34,7 @@ pub struct Report {
     pub done: Done,
     /// Kills asked for.
     pub kills_wanted: u32,
-    /// Rebalances of the group, counted by the broker, up to the end of the disturbed phase.
+    /// Rebalances of the group in the disturbed phase, by the broker's log. The first joins do not count.
     pub rebalances: u64,
     /// Rebalances asked for.
     pub rebalances_wanted: u32,

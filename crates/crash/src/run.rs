@@ -88,8 +88,13 @@ fn in_lab(options: &Options, kafka: &mut Kafka, lab: &Lab, pace: &Arc<Pace>) -> 
     let mut fleet = Fleet::new(lab, options.session())?;
     let feed = Feed::new(&connection, options.partitions, events::events(options)?, events::poison(options))?;
 
+    for _ in 0..options.instances {
+        fleet.grow()?;
+    }
+    fleet.until_ready()?;
+    let first_joins = rebalances(kafka)?;
     let (done, mut feed) = run.disturbed(kafka, &mut fleet, &mut readers, feed)?;
-    let rebalances = rebalances(kafka)?;
+    let rebalances = rebalances(kafka)? - first_joins;
     let cold_ready = run.cold(&mut fleet)?;
     pace.allowed.store(expected.events, Ordering::Relaxed);
     feed.send_until(expected.events, TAIL_RATE, pace)?;
@@ -167,10 +172,6 @@ impl Run<'_> {
         let verdicts = lock(&results.verdicts).tally().wanted;
         let logs = lock(&results.logs).tally().wanted;
         self.tell(&format!("{verdicts} verdicts and {logs} log records to come; {} disturbances", steps.len()));
-        for _ in 0..options.instances {
-            fleet.grow()?;
-        }
-        fleet.until_ready()?;
         let rate = rate(options, &steps);
         let feeding = feed_in_background(feed, options.events, rate, self.pace)?;
         let mut stage = Stage {
