@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka_harness::Kafka;
@@ -85,6 +86,10 @@ impl Stage<'_, '_> {
                 eprintln!("{at:7.1} s  verdicts did not flow again within {FLOW_WITHIN:?}");
             }
             self.wait(step.pause, |_| false)?;
+            if let Some(time) = step.after_burst {
+                self.burst();
+                thread::park_timeout(time);
+            }
             since = now_ms();
             let whom = self.step(step)?;
             done.count(step.action);
@@ -139,6 +144,14 @@ impl Stage<'_, '_> {
             self.readers.check()?;
         }
         Ok(reached(self))
+    }
+
+    /// Lets a burst of events come.
+    fn burst(&self) {
+        let most = (self.events as f64 * SHARE_DURING) as u64;
+        let end = (self.pace.sent.load(Ordering::Relaxed) + (self.events / 200).clamp(100, 5_000)).min(most);
+        self.allow(end);
+        self.pace.burst.store(end, Ordering::Relaxed);
     }
 
     /// Never less than was allowed before.

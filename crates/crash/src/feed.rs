@@ -23,7 +23,9 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct Pace {
     /// So many events may be sent.
     pub(crate) allowed: AtomicU64,
-    /// So many have been.
+    /// Up to this number they are sent at once, whatever the rate.
+    pub(crate) burst: AtomicU64,
+    /// So many have been sent.
     pub(crate) sent: AtomicU64,
     /// The feed is to end, wherever it is.
     pub(crate) stop: AtomicBool,
@@ -91,14 +93,17 @@ impl<E: Iterator<Item = Labelled>, P: Iterator<Item = (u64, Poison)>> Feed<E, P>
         let mut due = Instant::now();
         while self.sent < until && !pace.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
-            if self.sent >= pace.allowed.load(Ordering::Relaxed) || due > now + LOOK {
+            let in_burst = pace.burst.load(Ordering::Relaxed) > self.sent;
+            if self.sent >= pace.allowed.load(Ordering::Relaxed) || (due > now + LOOK && !in_burst) {
                 // What is under way is acknowledged meanwhile by librdkafka's own thread.
                 thread::park_timeout(LOOK);
                 // What could not be sent in time is not made up for in a rush.
                 due = due.max(now);
                 continue;
             }
-            due += interval;
+            if !in_burst {
+                due += interval;
+            }
             while let Some((_, poison)) = self.poison.next_if(|(before, _)| *before <= self.sent) {
                 self.send(format!("poison-{}", self.sent).as_bytes(), &poison.bytes)?;
             }

@@ -48,6 +48,8 @@ pub(crate) struct Step {
     pub(crate) settle: bool,
     /// Wait so long after that.
     pub(crate) pause: Duration,
+    /// Let a burst of events come so long before it, to hit an instance that has its hands full.
+    pub(crate) after_burst: Option<Duration>,
     /// Which of the instances that there are then, modulo their number.
     pub(crate) choice: usize,
     /// How long the process is away, or stopped beyond its session.
@@ -101,6 +103,7 @@ pub(crate) fn plan(wish: &Wish) -> Vec<Step> {
         action,
         settle: rng.bool(),
         pause: Duration::from_millis(rng.u64(0..=mean_ms.saturating_mul(2))),
+        after_burst: rng.bool().then(|| Duration::from_millis(rng.u64(5..60))),
         choice: rng.usize(0..1 << 16),
         away: Duration::from_millis(rng.u64(0..3_000)),
     });
