@@ -36,9 +36,31 @@ pub struct ScoringHandler {
 
 struct Served {
     partition: Partition,
-    /// The least timestamp of a record since the last sweep. Not the newest: one wrong clock must not make
-    /// profiles expire.
-    oldest: Option<Timestamp>,
+    clock: SlowClock,
+}
+
+/// The time by which profiles expire. It is the events' time, since old events may be read again, and the
+/// least of the last many, since one wrong clock must not make profiles expire.
+#[derive(Debug, Default)]
+struct SlowClock {
+    /// The least of the last full window.
+    now: Option<Timestamp>,
+    least: Option<Timestamp>,
+    seen: u32,
+}
+
+impl SlowClock {
+    /// Events of a window.
+    const WINDOW: u32 = 4096;
+
+    fn see(&mut self, time: Timestamp) {
+        self.least = Some(self.least.map_or(time, |least| least.min(time)));
+        self.seen += 1;
+        if self.seen >= Self::WINDOW {
+            self.now = self.least.take();
+            self.seen = 0;
+        }
+    }
 }
 
 impl ScoringHandler {
@@ -65,10 +87,9 @@ impl ScoringHandler {
 
     fn sweep(&mut self) {
         let now = wall_clock();
-        for (number, Served { partition, oldest }) in &mut self.partitions {
-            // Without records nothing is committed either.
-            let Some(oldest) = oldest.take() else { continue };
-            match partition.sweep(oldest.min(now), &self.context, SWEEP) {
+        for (number, Served { partition, clock }) in &mut self.partitions {
+            let Some(time) = clock.now else { continue };
+            match partition.sweep(time.min(now), &self.context, SWEEP) {
                 Ok(expired) => self.metrics.expired(expired),
                 // Whoever needs the state for an answer will see the same error, and that ends in mending it.
                 Err(error) => tracing::warn!(partition = number, "expired profiles not looked for: {error}"),
@@ -87,7 +108,7 @@ impl Handler for ScoringHandler {
         let backing = self.stores.backing(partition)?;
         let share = self.budget_bytes / (self.partitions.len() + 1);
         let opened = Partition::open(backing, share).map_err(|error| state_error(&error))?;
-        self.partitions.insert(partition, Served { partition: opened, oldest: None });
+        self.partitions.insert(partition, Served { partition: opened, clock: SlowClock::default() });
         self.share_memory();
         Ok(())
     }
@@ -112,16 +133,15 @@ impl Handler for ScoringHandler {
             let reason = format!("partition {} is handled without its state", source.partition);
             return Err(StateError::Unavailable(reason));
         };
-        served.oldest = match (served.oldest, time) {
-            (Some(oldest), Some(time)) => Some(oldest.min(time)),
-            (oldest, time) => oldest.or(time),
-        };
         let metrics = &self.metrics;
-        let partition = &mut served.partition;
+        let Served { partition, clock } = served;
         let scored = self.scoring.score(record, partition, &self.context, &mut self.encoded, |event, step| {
             write_key(&event.tenant_id, event.user_id.as_deref(), outputs.key_mut());
             outputs.set_event_time_ms(event.time.0);
             metrics.count(event, step);
+            if !step.ahead {
+                clock.see(event.time);
+            }
         });
         match scored {
             Err(Unscored::State(error)) => return Err(state_error(&error)),

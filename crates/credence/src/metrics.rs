@@ -133,8 +133,10 @@ impl ScoringMetrics {
                 &["worker"],
             )?,
             expired: {
-                let expired =
-                    IntCounter::new("credence_expired_profiles_total", "Stored profiles that expired and were removed.")?;
+                let expired = IntCounter::new(
+                    "credence_expired_profiles_total",
+                    "Stored profiles that expired and were removed.",
+                )?;
                 registry.register(Box::new(expired.clone()))?;
                 expired
             },

@@ -89,7 +89,8 @@ fn state_folder(config: &Config) -> Result<(PathBuf, Option<TempDir>)> {
     if let Some(folder) = &config.state_folder {
         return Ok((folder.clone(), None));
     }
-    let folder = tempfile::Builder::new().prefix("credence-state-").tempdir().context("a temporary folder for the state")?;
+    let folder =
+        tempfile::Builder::new().prefix("credence-state-").tempdir().context("a temporary folder for the state")?;
     tracing::info!("state.folder is not set: profiles are read from topic {} at each start", config.topic_profiles);
     Ok((folder.path().to_owned(), Some(folder)))
 }

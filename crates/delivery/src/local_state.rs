@@ -16,12 +16,8 @@ pub trait LocalState: Send + Sync {
     ///
     /// # Errors
     /// The copy cannot be written; it is what it was before.
-    fn apply(
-        &self,
-        partition: i32,
-        changes: &mut dyn Iterator<Item = Change<'_>>,
-        next: i64,
-    ) -> Result<(), StateError>;
+    fn apply(&self, partition: i32, changes: &mut dyn Iterator<Item = Change<'_>>, next: i64)
+    -> Result<(), StateError>;
 
     /// Throws the copy of a partition away.
     ///

@@ -158,7 +158,11 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(message) if output == Output::Profile => {
                 let end = message.offset() + 1;
-                lock(&self.delivered).ends.entry(message.partition()).and_modify(|of| *of = end.max(*of)).or_insert(end);
+                lock(&self.delivered)
+                    .ends
+                    .entry(message.partition())
+                    .and_modify(|of| *of = end.max(*of))
+                    .or_insert(end);
             }
             Ok(_) => {}
             Err((error, _)) => {
@@ -279,7 +283,11 @@ impl Thread {
             Err(error) => {
                 let refused = lock(&producer.context().delivered).refused.take();
                 let (output, error) = refused.map_or((Output::Log, error), |refused| refused);
-                tracing::warn!(worker = self.worker, class = class(error.rdkafka_error_code()), "batch aborted: {error}");
+                tracing::warn!(
+                    worker = self.worker,
+                    class = class(error.rdkafka_error_code()),
+                    "batch aborted: {error}"
+                );
                 // A producer that cannot abort is dropped: its successor makes the coordinator abort.
                 if self.retried(|| producer.abort_transaction(CALL_TIMEOUT)).is_ok() {
                     self.producer = Some(producer);
@@ -401,10 +409,9 @@ impl Thread {
     /// Brings the local state up to date, as far as it can be written.
     fn store(&mut self) {
         while let Some(next) = self.unstored.front() {
-            let stored = next
-                .ends
-                .iter()
-                .try_for_each(|(partition, end)| self.state.apply(*partition, &mut next.records.changes.of(*partition), *end));
+            let stored = next.ends.iter().try_for_each(|(partition, end)| {
+                self.state.apply(*partition, &mut next.records.changes.of(*partition), *end)
+            });
             if let Err(error) = stored {
                 self.metrics.state_error(&error);
                 if let StateError::Damaged(_) = error {
@@ -450,4 +457,3 @@ fn back_off(wait: &mut Duration) {
     thread::sleep(*wait);
     *wait = (*wait * 2).min(MAX_BACK_OFF);
 }
-

@@ -188,7 +188,9 @@ pub enum WorkerError {
     },
 
     /// The local state cannot be used.
-    #[error("{reason}; check the disk of `state.folder` and restart; the folder may be removed, its content is built anew")]
+    #[error(
+        "{reason}; check the disk of `state.folder` and restart; the folder may be removed, its content is built anew"
+    )]
     State {
         /// What is wrong with it.
         reason: String,

@@ -166,7 +166,8 @@ impl StreamMetrics {
                 "credence_foreign_records_total",
                 "Records dropped because their partition had been given up.",
             )?,
-            commits: make.counter("credence_commits_total", "Batches that were to be committed, failed ones included.")?,
+            commits: make
+                .counter("credence_commits_total", "Batches that were to be committed, failed ones included.")?,
             commit_failures: make
                 .counter("credence_commit_failures_total", "Batches whose commit was aborted or had no clear end.")?,
             commit_seconds: make.histogram(

@@ -282,14 +282,23 @@ impl Job {
                 Some(position) if (first..=progress.end).contains(&position) => position,
                 None => first,
                 Some(position) => {
-                    tracing::warn!(partition, position, first, end = progress.end, "the local state is not of this {topic}: building it anew");
+                    tracing::warn!(
+                        partition,
+                        position,
+                        first,
+                        end = progress.end,
+                        "the local state is not of this {topic}: building it anew"
+                    );
                     self.state.reset(*partition).map_err(failed)?;
                     first
                 }
             };
             progress.next = progress.start;
             if progress.committed.is_none() && progress.end > first {
-                tracing::warn!(partition, "{topic} holds state, but the group has no committed offset: reading from the start again");
+                tracing::warn!(
+                    partition,
+                    "{topic} holds state, but the group has no committed offset: reading from the start again"
+                );
             }
             if progress.start >= progress.end {
                 complete.push(*partition);

@@ -393,10 +393,7 @@ mod tests {
         let options = PlanOptions { replication: 3, ..PlanOptions::default() };
         let specs = plan(&Topics::default(), &options);
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"]
-        );
+        assert_eq!(names, ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"]);
         for spec in &specs {
             let policy = if spec.name == "credence-profiles" { "compact" } else { "delete" };
             assert_eq!(spec.settings["cleanup.policy"], policy);

@@ -77,7 +77,8 @@ fn a_registry_serves_one_stream() {
     let running = case.start();
     let cluster = stream::inspect(&case.config).unwrap();
     let state: std::sync::Arc<dyn delivery::LocalState> = case.memory.clone();
-    let second = stream::start(case.config.clone(), &cluster, &case.registry, &state, |_| panic!("no handler is needed"));
+    let second =
+        stream::start(case.config.clone(), &cluster, &case.registry, &state, |_| panic!("no handler is needed"));
     assert!(matches!(second, Err(Error::Metrics(_))));
     stop_cleanly(running);
 }

@@ -35,7 +35,8 @@ impl Stage {
     /// `more` goes to the end of the configuration.
     fn new(kafka: &Kafka, name: &'static str, more: &str) -> Stage {
         let brokers = kafka.bootstrap_servers();
-        let topics = ["events", "verdicts", "logs", "profiles", "dead"].map(|topic| format!("{topic} = \"{name}-{topic}\"\n"));
+        let topics =
+            ["events", "verdicts", "logs", "profiles", "dead"].map(|topic| format!("{topic} = \"{name}-{topic}\"\n"));
         let more = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup_id = \"{name}\"\nshutdown_deadline_seconds = 10\n[topics]\n{}{more}",
             topics.concat()
