@@ -21,15 +21,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USERS: u32 = 1_000_000;
 /// Logins a user: as few as teach everything, and enough for all recent answers.
 const LOGINS: [u32; 2] = [3, 8];
-/// Time of the first login, and between two of one user: a little over a day.
-const START_MS: i64 = 1_767_571_200_000;
-const BETWEEN_MS: i64 = 97_431_017;
-
-const AGENTS: [&str; 3] = [
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.7499.41 Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1.1 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
-];
 
 /// Without an argument of its own it measures each number of logins in a process of its own: memory that
 /// one measurement has freed would hide what the next one takes.
@@ -55,10 +46,10 @@ fn measure(logins: u32) {
     let context = sample::context(settings, sample::snapshot(&sources));
     // Fills the caches of addresses and user agents, which are not the users'.
     log_all_in(&mut Partition::default(), &context, 1000, logins);
-    let before = resident_bytes();
+    let before = sample::resident_bytes();
     let mut partition = Partition::default();
     log_all_in(&mut partition, &context, USERS, logins);
-    let resident = resident_bytes().saturating_sub(before) / USERS as usize;
+    let resident = sample::resident_bytes().saturating_sub(before) / USERS as usize;
     check(&mut partition, logins);
     let stats = partition.stats();
     let (packed, table) = (stats.packed_bytes / stats.profiles, stats.table_bytes / stats.profiles);
@@ -70,24 +61,11 @@ fn log_all_in(partition: &mut Partition, context: &ScoringContext, users: u32, l
     let mut scratch = String::new();
     for login in 0..logins {
         for user in 0..users {
-            let event = event(user, login);
+            let event = sample::login(user, login);
             let event = decode(event.as_bytes(), None, &mut scratch).expect("the event can be read");
             partition.step(&event, None, context).expect("the state is in memory");
         }
     }
-}
-
-/// A login with one of the user's three devices from one of his two cities.
-fn event(user: u32, login: u32) -> String {
-    let device = login % 3;
-    let city = ((user + login % 2 * 7) % 32) as usize;
-    let address = sim::networks::access_host(city, sim::networks::Access::ResidentialA, (user % 200) as u8);
-    let agent = AGENTS[(device + user) as usize % AGENTS.len()];
-    let time = START_MS + i64::from(login) * BETWEEN_MS + i64::from(user) * 13;
-    format!(
-        r#"{{"id":"login-{user}-{login}","time":{time},"tenant":{{"id":"tenant-{}.example"}},"user":{{"user_id":"auth0|{user:06}"}},"request":{{"ip":"{address}","user_agent":"{agent}"}},"device":{{"id":"cookie-{user}-{device}"}}}}"#,
-        user % 10
-    )
 }
 
 /// Reads some profiles back: nothing is measured that is not there.
@@ -100,10 +78,4 @@ fn check(partition: &mut Partition, logins: u32) {
         assert_eq!(found, (3, 2, logins), "devices, places and answers of user {user}");
     }
     assert_eq!(partition.stats().corrupt, 0);
-}
-
-/// Resident memory of this process. Linux tells it in pages of 4096 bytes; elsewhere it is 0.
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * 4096)
 }

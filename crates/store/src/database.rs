@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
+use fjall::config::PartitioningPolicy;
 use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
 
 use crate::error::StoreError;
@@ -49,6 +50,10 @@ impl Open {
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(self.write_buffer_bytes)
+                // A read loads the part of an index or filter that it needs: whole ones are large, and drive
+                // each other out of a cache that is small beside the tables.
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
                 // Most who are looked for are there: filters of the last level would take room for nothing.
                 .expect_point_read_hits(true)
         };
