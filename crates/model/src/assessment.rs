@@ -10,6 +10,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::time::Timestamp;
 
@@ -261,9 +262,9 @@ impl Category {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedPoint {
     /// City, at most 100 characters.
-    pub city: Option<Arc<str>>,
+    pub city: Option<SmolStr>,
     /// ISO 3166-1 alpha-2 code, as the source has it.
-    pub country: Option<Arc<str>>,
+    pub country: Option<SmolStr>,
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.
@@ -453,10 +454,10 @@ impl Serialize for TravelDetails {
                 let fields = 2 + optional.iter().filter(|given| **given).count();
                 let mut object = serializer.serialize_struct("Point", fields)?;
                 if let Some(city) = &point.city {
-                    object.serialize_field("city", &**city)?;
+                    object.serialize_field("city", city.as_str())?;
                 }
                 if let Some(country) = &point.country {
-                    object.serialize_field("country", &**country)?;
+                    object.serialize_field("country", country.as_str())?;
                 }
                 object.serialize_field("latitude", &point.latitude)?;
                 object.serialize_field("longitude", &point.longitude)?;

@@ -14,17 +14,20 @@ pub mod devices;
 pub mod fingerprint;
 pub mod geometry;
 pub mod packed;
+mod packed_answer;
 pub mod places;
+pub mod recent;
 pub mod waiting;
 
 use model::Timestamp;
 use model::time::DAY_MS;
 
-pub use answers::{Answers, RecentAnswer, StoredAssessment};
+pub use answers::StoredAssessment;
 pub use devices::{Device, Devices};
 pub use fingerprint::{AgentPrint, Fingerprints, HashKey};
 pub use geometry::{Point, Spot};
 pub use places::{LastPlace, Places, StoredPlace};
+pub use recent::{Answers, RecentAnswer};
 pub use waiting::{Waiting, WaitingAttempt};
 
 /// Everything that is remembered about a user.
