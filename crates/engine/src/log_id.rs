@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use model::LoginEvent;
-use profile::fingerprint::{Named, push_text};
+use profile::fingerprint::push_text;
 use siphasher::sip128::SipHasher24;
 
 /// Not a secret: every instance must derive the same id.
@@ -23,7 +23,7 @@ pub fn log_id(event: &LoginEvent<'_>) -> String {
         event.cookie(),
     ];
     // One pass over one buffer: hashing in small pieces costs several times as much.
-    let mut named = Named::new();
+    let mut named = Vec::with_capacity(512);
     for text in texts {
         push_text(&mut named, text);
     }

@@ -92,7 +92,7 @@ impl Step {
             tenant: (&*event.tenant_id).into(),
             user_id: event.user_id.as_deref().unwrap_or_default().into(),
             time: answered.time,
-            risk_assessment: &answered.risk,
+            risk_assessment: (&answered.risk).into(),
             decision: answered.decision,
             data_versions: &answered.versions,
         })

@@ -381,6 +381,51 @@ impl RiskAssessment {
     }
 }
 
+/// A risk assessment as a part of a record. Verdict and log record hold the same one, so its JSON may be
+/// written once and be used in both.
+#[derive(Debug, Clone, Copy)]
+pub struct Risk<'a> {
+    value: &'a RiskAssessment,
+    json: Option<&'a [u8]>,
+}
+
+impl<'a> Risk<'a> {
+    /// The assessment.
+    #[must_use]
+    pub fn value(self) -> &'a RiskAssessment {
+        self.value
+    }
+
+    /// With its JSON, which [`Encoding::Json`](crate::Encoding) made of it. A record that holds this can
+    /// be written as JSON only.
+    #[must_use]
+    pub fn with_json(self, json: &'a [u8]) -> Self {
+        Self { json: Some(json), ..self }
+    }
+}
+
+impl<'a> From<&'a RiskAssessment> for Risk<'a> {
+    fn from(value: &'a RiskAssessment) -> Self {
+        Self { value, json: None }
+    }
+}
+
+impl PartialEq for Risk<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Serialize for Risk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.json {
+            None => self.value.serialize(serializer),
+            // Records hold no bytes of any other kind: see the writer.
+            Some(json) => serializer.serialize_bytes(json),
+        }
+    }
+}
+
 impl Serialize for RiskAssessment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         struct ByName<'a>(&'a RiskAssessment);

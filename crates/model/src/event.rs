@@ -216,7 +216,7 @@ macro_rules! wire_objects {
                 $(let mut $field = false;)*
                 let mut is_first = true;
                 while let Some(name) = json.member(&mut is_first)? {
-                    $(if name == wire_name!($field $($named)?) {
+                    $(if name == wire_name!($field $($named)?).as_bytes() {
                         self.$field.read_once(&mut $field, json)?;
                         continue;
                     })*

@@ -155,44 +155,52 @@ impl<'a> Reader<'a> {
     /// Steps to the next member of an object whose `{` has been read, and to its value: the member's
     /// name, or none at the object's end. `is_first` is for this method's own use.
     #[inline]
-    pub(crate) fn member(&mut self, is_first: &mut bool) -> Option<Option<&'a str>> {
-        match (self.token()?, std::mem::take(is_first)) {
-            (b'}', _) => {
-                self.at += 1;
-                return Some(None);
-            }
-            (b',', false) => {
-                self.at += 1;
-                self.skip_space();
-            }
-            (_, true) => {}
-            _ => return None,
+    pub(crate) fn member(&mut self, is_first: &mut bool) -> Option<Option<&'a [u8]>> {
+        let mut next = self.token()?;
+        self.at += 1;
+        let is_first = std::mem::take(is_first);
+        if next == b'}' {
+            return Some(None);
         }
-        self.byte(b'"')?;
-        let name = self.plain()?;
-        self.byte(b'"')?;
-        self.skip_space();
-        self.byte(b':')?;
+        if !is_first {
+            if next != b',' {
+                return None;
+            }
+            next = self.token()?;
+            self.at += 1;
+        }
+        let start = self.at;
+        if next != b'"' || self.plain()? != b'"' {
+            return None;
+        }
+        let name = self.text.as_bytes().get(start..self.at)?;
+        self.at += 1;
+        if self.token()? != b':' {
+            return None;
+        }
+        self.at += 1;
         self.skip_space();
         Some(Some(name))
     }
 
-    /// The text from here to the next `"` or `\`; `None` where a control character or the end comes before.
+    /// Steps to the next `"` or `\`, and tells which; `None` where a control character or the end comes
+    /// before.
     #[inline]
-    fn plain(&mut self) -> Option<&'a str> {
-        let start = self.at;
+    fn plain(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
-        loop {
-            if let Some(word) = bytes.get(self.at..self.at + 8).and_then(|eight| eight.try_into().ok()) {
-                let special = special_bytes(u64::from_le_bytes(word));
-                if special == 0 {
-                    self.at += 8;
-                    continue;
-                }
-                self.at += special.trailing_zeros() as usize / 8;
+        while let Some(word) = bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+            let special = special_bytes(u64::from_le_bytes(*word));
+            if special != 0 {
+                let place = special.trailing_zeros() as usize / 8;
+                self.at += place;
+                return word.get(place).copied().filter(|byte| *byte >= 0x20);
             }
+            self.at += 8;
+        }
+        // Only the end of a record is nearer than a word.
+        loop {
             match self.peek()? {
-                b'"' | b'\\' => return self.text.get(start..self.at),
+                byte @ (b'"' | b'\\') => return Some(byte),
                 0..0x20 => return None,
                 _ => self.at += 1,
             }
@@ -204,9 +212,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn text(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         self.byte(b'"')?;
-        let plain = self.plain()?;
-        if self.byte(b'"').is_some() {
-            return Some(Cow::Borrowed(plain));
+        if self.plain()? == b'"' {
+            let text = self.text.get(start + 1..self.at)?;
+            self.at += 1;
+            return Some(Cow::Borrowed(text));
         }
         self.at = start;
         self.skip_text()?;
@@ -216,11 +225,11 @@ impl<'a> Reader<'a> {
     fn skip_text(&mut self) -> Option<()> {
         self.byte(b'"')?;
         loop {
-            self.plain()?;
-            if self.byte(b'"').is_some() {
+            let end = self.plain()?;
+            self.at += 1;
+            if end == b'"' {
                 return Some(());
             }
-            self.byte(b'\\')?;
             let escaped = self.peek()?;
             self.at += 1;
             match escaped {

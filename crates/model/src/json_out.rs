@@ -24,11 +24,86 @@ impl ser::Error for JsonError {
 
 /// Appends a record.
 pub(crate) fn write<T: Serialize + ?Sized>(record: &T, out: &mut Vec<u8>) -> Result<(), JsonError> {
-    record.serialize(&mut JsonWriter { out })
+    let mut writer = JsonWriter { end: out.len(), out };
+    let written = record.serialize(&mut writer);
+    let JsonWriter { out, end } = writer;
+    out.truncate(end);
+    written
 }
 
+/// The buffer is kept longer than what is written, so that room is looked for once a piece and not once
+/// a byte.
 struct JsonWriter<'o> {
     out: &'o mut Vec<u8>,
+    /// Where the written part ends.
+    end: usize,
+}
+
+/// By so much the buffer grows at least.
+const GROWTH: usize = 1024;
+
+impl JsonWriter<'_> {
+    /// Room for the next bytes, which count as written.
+    #[inline(always)]
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        if self.out.len() - self.end < bytes {
+            self.grow(bytes);
+        }
+        let start = self.end;
+        self.end += bytes;
+        &mut self.out[start..start + bytes]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, bytes: usize) {
+        self.out.resize(self.end + bytes + GROWTH, 0);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len()).copy_from_slice(bytes);
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) {
+        self.room(1)[0] = byte;
+    }
+
+    #[inline]
+    fn text(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        if any_special(bytes) {
+            return self.escaped(bytes);
+        }
+        if let [first, middle @ .., last] = self.room(bytes.len() + 2) {
+            *first = b'"';
+            middle.copy_from_slice(bytes);
+            *last = b'"';
+        }
+    }
+
+    #[cold]
+    fn escaped(&mut self, bytes: &[u8]) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        self.byte(b'"');
+        for &byte in bytes {
+            match byte {
+                b'"' | b'\\' => self.put(&[b'\\', byte]),
+                0x08 => self.put(b"\\b"),
+                b'\t' => self.put(b"\\t"),
+                b'\n' => self.put(b"\\n"),
+                0x0c => self.put(b"\\f"),
+                b'\r' => self.put(b"\\r"),
+                0..0x20 => {
+                    self.put(b"\\u00");
+                    self.put(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
+                }
+                _ => self.byte(byte),
+            }
+        }
+        self.byte(b'"');
+    }
 }
 
 /// Whether one of the bytes cannot stand in a JSON text as it is. Words that overlap are looked at twice:
@@ -41,44 +116,6 @@ fn any_special(bytes: &[u8]) -> bool {
         return words.iter().fold(special(first) | special(last), |any, word| any | special(word)) != 0;
     }
     bytes.iter().any(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-}
-
-#[inline]
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
-    if any_special(bytes) {
-        write_escaped(bytes, out);
-    } else {
-        out.extend_from_slice(bytes);
-    }
-    out.push(b'"');
-}
-
-#[cold]
-fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for &byte in bytes {
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0c => b'f',
-            b'\r' => b'r',
-            _ if byte < 0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
-                continue;
-            }
-            _ => {
-                out.push(byte);
-                continue;
-            }
-        };
-        out.extend([b'\\', short]);
-    }
 }
 
 fn unwritable<T>(what: &str) -> Result<T, JsonError> {
@@ -95,7 +132,7 @@ impl Open<'_, '_> {
     #[inline]
     fn separate(&mut self) {
         if !std::mem::take(&mut self.is_first) {
-            self.writer.out.push(b',');
+            self.writer.byte(b',');
         }
     }
 }
@@ -113,7 +150,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), JsonError> {
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.put(if value { b"true" } else { b"false" });
         Ok(())
     }
     fn serialize_i8(self, value: i8) -> Result<(), JsonError> {
@@ -126,7 +163,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
         self.serialize_i64(value.into())
     }
     fn serialize_i64(self, value: i64) -> Result<(), JsonError> {
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.put(itoa::Buffer::new().format(value).as_bytes());
         Ok(())
     }
     fn serialize_u8(self, value: u8) -> Result<(), JsonError> {
@@ -139,7 +176,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
         self.serialize_u64(value.into())
     }
     fn serialize_u64(self, value: u64) -> Result<(), JsonError> {
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.put(itoa::Buffer::new().format(value).as_bytes());
         Ok(())
     }
     fn serialize_f32(self, value: f32) -> Result<(), JsonError> {
@@ -149,7 +186,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
         if !value.is_finite() {
             return self.serialize_unit();
         }
-        self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        self.put(zmij::Buffer::new().format_finite(value).as_bytes());
         Ok(())
     }
     fn serialize_char(self, value: char) -> Result<(), JsonError> {
@@ -157,11 +194,13 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
     }
     #[inline]
     fn serialize_str(self, text: &str) -> Result<(), JsonError> {
-        write_text(text, self.out);
+        self.text(text);
         Ok(())
     }
-    fn serialize_bytes(self, _: &[u8]) -> Result<(), JsonError> {
-        unwritable("bytes")
+    /// Bytes are JSON that this writer wrote before: nothing else in a record is bytes.
+    fn serialize_bytes(self, json: &[u8]) -> Result<(), JsonError> {
+        self.put(json);
+        Ok(())
     }
     fn serialize_none(self) -> Result<(), JsonError> {
         self.serialize_unit()
@@ -171,7 +210,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
         value.serialize(self)
     }
     fn serialize_unit(self) -> Result<(), JsonError> {
-        self.out.extend_from_slice(b"null");
+        self.put(b"null");
         Ok(())
     }
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), JsonError> {
@@ -196,7 +235,7 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
     }
     #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Open<'w, 'o>, JsonError> {
-        self.out.push(b'[');
+        self.byte(b'[');
         Ok(Open { writer: self, is_first: true })
     }
     fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, JsonError> {
@@ -216,12 +255,12 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
     }
     #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Open<'w, 'o>, JsonError> {
-        self.out.push(b'{');
+        self.byte(b'{');
         Ok(Open { writer: self, is_first: true })
     }
     #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Open<'w, 'o>, JsonError> {
-        self.serialize_map(None)
+        Ok(Open { writer: self, is_first: true })
     }
     fn serialize_struct_variant(
         self,
@@ -245,7 +284,7 @@ impl SerializeSeq for Open<'_, '_> {
     }
     #[inline]
     fn end(self) -> Result<(), JsonError> {
-        self.writer.out.push(b']');
+        self.writer.byte(b']');
         Ok(())
     }
 }
@@ -257,12 +296,12 @@ impl SerializeMap for Open<'_, '_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
         self.separate();
-        let start = self.writer.out.len();
+        let start = self.writer.end;
         key.serialize(&mut *self.writer)?;
         if self.writer.out.get(start) != Some(&b'"') {
             return unwritable("a key that is not text");
         }
-        self.writer.out.push(b':');
+        self.writer.byte(b':');
         Ok(())
     }
     #[inline]
@@ -271,7 +310,7 @@ impl SerializeMap for Open<'_, '_> {
     }
     #[inline]
     fn end(self) -> Result<(), JsonError> {
-        self.writer.out.push(b'}');
+        self.writer.byte(b'}');
         Ok(())
     }
 }
@@ -284,17 +323,19 @@ impl SerializeStruct for Open<'_, '_> {
     /// compiler sees the literal and copies it in one go.
     #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), JsonError> {
-        self.separate();
-        let out = &mut *self.writer.out;
-        out.reserve(name.len() + 3);
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
+        // Ahead of the first name is the brace, which is written with it.
+        let separator = if std::mem::take(&mut self.is_first) { b'{' } else { b',' };
+        let bytes = name.as_bytes();
+        if let [before, quote, middle @ .., end_quote, colon] = self.writer.room(bytes.len() + 4) {
+            (*before, *quote) = (separator, b'"');
+            middle.copy_from_slice(bytes);
+            (*end_quote, *colon) = (b'"', b':');
+        }
         value.serialize(&mut *self.writer)
     }
     #[inline]
     fn end(self) -> Result<(), JsonError> {
-        self.writer.out.push(b'}');
+        self.writer.put(if self.is_first { b"{}" } else { b"}" });
         Ok(())
     }
 }

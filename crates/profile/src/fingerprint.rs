@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use model::evidence::{AgentFacts, Version};
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::SipHasher24 as SipHasher24x128;
-use smallvec::SmallVec;
 
 /// The deployment's secret for keyed hashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +109,7 @@ impl Fingerprints {
     pub fn agent(&self, text: &str, facts: &AgentFacts) -> AgentPrint {
         let browser = facts.browser.as_ref().filter(|_| text.len() <= MAX_PARSED_AGENT_BYTES).and_then(|browser| {
             let version = browser.version.clone()?;
-            let mut named = Named::new();
+            let mut named = Vec::with_capacity(128);
             push_text(&mut named, Some(&browser.name));
             push_text(&mut named, Some(&browser.os));
             Some((self.hash(Kind::Browser, &named) as u32, version))
@@ -141,18 +140,15 @@ impl Fingerprints {
     /// does not count.
     #[must_use]
     pub fn user(&self, tenant: &str, user: &str) -> u128 {
-        let mut named = Named::new();
+        let mut named = Vec::with_capacity(128);
         push_text(&mut named, Some(tenant));
         named.extend_from_slice(user.as_bytes());
         SipHasher24x128::new_with_key(&self.keys[Kind::User as usize].0).hash(&named).as_u128()
     }
 }
 
-/// Bytes to be hashed: few are more than this holds in place.
-pub type Named = SmallVec<[u8; 512]>;
-
 /// Appends a text so that no two lists of texts give the same bytes.
-pub fn push_text(bytes: &mut Named, text: Option<&str>) {
+pub fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
     bytes.push(u8::from(text.is_some()));
     let text = text.unwrap_or_default();
     bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());

@@ -178,10 +178,26 @@ pub(crate) fn read(from: &mut Reader<'_>, spots: &[Option<Spot>]) -> Option<(Hea
     Some((head, assessment))
 }
 
-/// Whether a record is an answer from its first byte to its last.
+/// Whether a record is an answer from its first byte to its last: whether [`read`] would read it all.
+/// Every login asks it of every answer, so it makes nothing of what it sees.
 pub(crate) fn check(record: &[u8], spots: &[Option<Spot>]) -> Option<()> {
-    let mut from = Reader(record);
-    Parts::read(&mut from, spots)?;
+    let time = Head::of(record)?.time;
+    let mut from = Reader(record.get(WORDS_AT..)?);
+    let words = u32::from_le_bytes(from.fixed()?);
+    let is_known = |bits: u32| (bits & 0x3f) as usize <= Answer::ALL.len();
+    if !(is_known(words >> 2) && is_known(words >> 10) && is_known(words >> 18)) {
+        return None;
+    }
+    if from.byte()? & travel::THERE != 0 {
+        for _ in 0..2 {
+            spots.get(from.index()?)?.as_ref()?;
+        }
+        from.time(time.0)?;
+    }
+    u32::try_from(from.number()?).ok()?;
+    if words & words::LISTED != 0 {
+        entry(&mut from)?;
+    }
     from.0.is_empty().then_some(())
 }
 
@@ -238,6 +254,35 @@ fn answer(bits: u32) -> Option<Option<StoredAnswer>> {
         number => {
             let answer = Answer::from_number((number - 1) as u8)?;
             Some(Some(StoredAnswer { answer, confidence: confidence(bits >> 6) }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geometry::Point;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2048) })]
+
+        /// What is checked can be read, and nothing else.
+        #[test]
+        fn what_is_checked_is_what_is_read(
+            head in proptest::collection::vec(any::<u8>(), WORDS_AT),
+            words in proptest::array::uniform3(0..40u32),
+            flags in 0..64u32,
+            rest in proptest::collection::vec(prop_oneof![0..6u8, any::<u8>()], 0..20),
+        ) {
+            let point = Point { latitude_e7: 1, longitude_e7: 2 };
+            let spots = [None, Some(Spot { point, radius_m: 3, city: None, country: None })];
+            let words = words[0] << 2 | words[1] << 10 | words[2] << 18 | flags << 26;
+            let record = [&head[..], &words.to_le_bytes(), &rest].concat();
+            let mut from = Reader(&record);
+            let is_read = read(&mut from, &spots).is_some() && from.0.is_empty();
+            prop_assert_eq!(check(&record, &spots).is_some(), is_read);
         }
     }
 }
