@@ -12,7 +12,7 @@ use profile::packed::CorruptProfile;
 use profile::waiting::{WaitingAttempt, in_time};
 use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
 
-use crate::agents::{KnownAgent, KnownAgents};
+use crate::agents::KnownAgents;
 use crate::data_sets::DataSets;
 use crate::log_id::log_id;
 use crate::store::{Store, StoreStats};
@@ -347,7 +347,7 @@ impl Partition {
         let Context { intelligence, fingerprints, versions, .. } = context;
         let known = event.user_agent().map(|text| self.agents.get(text, intelligence, fingerprints, versions));
         let cookie = event.cookie().map(|cookie| fingerprints.cookie(cookie));
-        let (agent, facts) = known.map(|KnownAgent { facts, print }| (print.clone(), facts.clone())).unzip();
+        let (agent, facts) = known.unzip();
         Shows { device: Shown { cookie, agent }, agent: facts }
     }
 }

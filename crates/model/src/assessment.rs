@@ -97,7 +97,7 @@ macro_rules! answers {
 
             /// The row's key within the assessor: the code, with a suffix where a code has several rows.
             #[must_use]
-            pub fn key(self) -> &'static str {
+            pub const fn key(self) -> &'static str {
                 match self { $(Answer::$variant => $key,)* }
             }
         }
@@ -145,11 +145,16 @@ impl Answer {
     /// The code, as the reference has it: the key without its suffix.
     #[must_use]
     pub fn code(self) -> &'static str {
-        let key = self.key();
-        match key.as_bytes().iter().position(|b| *b == b'.') {
-            Some(dot) => &key[..dot],
-            None => key,
-        }
+        const CODES: [&str; Answer::ALL.len()] = {
+            let mut codes = [""; Answer::ALL.len()];
+            let mut number = 0;
+            while number < codes.len() {
+                codes[number] = without_suffix(Answer::ALL[number].key());
+                number += 1;
+            }
+            codes
+        };
+        CODES[self as usize]
     }
 
     /// The answer of that number, the inverse of `as u8`.
@@ -157,6 +162,15 @@ impl Answer {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
+}
+
+/// A key up to its dot.
+const fn without_suffix(key: &'static str) -> &'static str {
+    let mut dot = 0;
+    while dot < key.len() && key.as_bytes()[dot] != b'.' {
+        dot += 1;
+    }
+    key.split_at(dot).0
 }
 
 /// What a deny list lists.

@@ -120,13 +120,13 @@ impl Version {
                 parts.push(part.parse().unwrap_or(u64::MAX));
             }
         }
-        Some(Self::from_parts(parts))
+        Some(Self::from_parts(&parts))
     }
 
     /// The version of these parts.
     #[must_use]
-    pub fn from_parts(parts: impl IntoIterator<Item = u64>) -> Self {
-        let mut parts: SmallVec<_> = parts.into_iter().take(Self::MAX_PARTS).collect();
+    pub fn from_parts(parts: &[u64]) -> Self {
+        let mut parts = SmallVec::from_slice(&parts[..parts.len().min(Self::MAX_PARTS)]);
         while parts.last() == Some(&0) {
             parts.pop();
         }

@@ -331,8 +331,10 @@ impl<'a> Reader<'a> {
 pub(crate) fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES * 0x80)
+    // With its second bit turned over a quote is 0x20, and control characters stay below that.
+    let quote_or_control = below(word ^ (ONES * 2), 0x21);
+    let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+    (quote_or_control | backslash) & (ONES * 0x80)
 }
 
 #[cfg(test)]

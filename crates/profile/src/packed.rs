@@ -326,7 +326,7 @@ impl Unpacker<'_> {
         for part in &mut parts[..count] {
             *part = self.body.number()?;
         }
-        Some((family, Version::from_parts(parts[..count].iter().copied())))
+        Some((family, Version::from_parts(&parts[..count])))
     }
 
     fn address(&mut self, flags: u8) -> Option<Option<IpAddr>> {

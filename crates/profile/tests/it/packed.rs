@@ -21,7 +21,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn agent() -> impl Strategy<Value = AgentPrint> {
-    let version = vec(any::<u64>(), 0..20).prop_map(Version::from_parts);
+    let version = vec(any::<u64>(), 0..20).prop_map(|parts| Version::from_parts(&parts));
     (any::<u64>(), option::of((any::<u32>(), version))).prop_map(|(text, browser)| AgentPrint { text, browser })
 }
 
@@ -266,7 +266,7 @@ fn a_users_usual_profile_is_small() {
         city: Some(city.into()),
         country: Some("PT".into()),
     };
-    let agent = |text| AgentPrint { text, browser: Some((7, Version::from_parts(vec![120]))) };
+    let agent = |text| AgentPrint { text, browser: Some((7, Version::from_parts(&[120]))) };
     let device = |cookie| Device { cookie: Some(cookie), agent: Some(agent(cookie)), expiry: now };
     let profile = Profile {
         mark: Some(now),
