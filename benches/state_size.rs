@@ -74,7 +74,7 @@ fn check(partition: &mut Partition, logins: u32) {
     for user in (0..USERS).step_by(997) {
         let (tenant, id) = (format!("tenant-{}.example", user % 10), format!("auth0|{user:06}"));
         let profile = partition.profile(&tenant, &id, &sample::fingerprints()).expect("the profile can be read");
-        let found = (profile.devices.0.len(), profile.places.stored.len(), profile.answers.0.len() as u32);
+        let found = (profile.devices.0.len(), profile.places.stored.len(), profile.answers.len() as u32);
         assert_eq!(found, (3, 2, logins), "devices, places and answers of user {user}");
     }
     assert_eq!(partition.stats().corrupt, 0);

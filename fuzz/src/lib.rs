@@ -7,7 +7,7 @@ use assess::Settings;
 use engine::{Context, Partition};
 use intel::snapshot::Content;
 use intel::{Agents, Snapshot};
-use model::codec::{Encoding, decode};
+use model::codec::{Encoding, decode, decode_any_json};
 use model::{LoginEvent, Unreadable};
 use profile::{Fingerprints, HashKey};
 use serde::de::IgnoredAny;
@@ -19,10 +19,18 @@ static CONTEXT: LazyLock<Context<Snapshot>> = LazyLock::new(|| {
     Context::new(Arc::new(Settings::default()), "fuzz".into(), snapshot, fingerprints)
 });
 
-/// Decodes a record; where it is an event, steps over it twice and writes all that comes of it.
+/// Decodes a record; where it is an event, steps over it twice and writes all that comes of it. JSON is
+/// read by both readers.
 pub fn record(bytes: &[u8], content_type: &str) {
-    let mut scratch = String::new();
-    match decode(bytes, Some(content_type), &mut scratch) {
+    let (mut scratch, mut other_scratch) = (String::new(), String::new());
+    let decoded = decode(bytes, Some(content_type), &mut scratch);
+    if let (Some(Encoding::Json), Ok(text), false) =
+        (Encoding::from_content_type(content_type), std::str::from_utf8(bytes), bytes.is_empty())
+    {
+        let generally = decode_any_json(text, &mut other_scratch);
+        assert_eq!(format!("{decoded:?}"), format!("{generally:?}"), "both readers");
+    }
+    match decoded(bytes, Some(content_type), &mut scratch) {
         Ok(event) => two_steps(&event),
         Err(unreadable) => assert!(Unreadable::REASONS.contains(&unreadable.reason()), "{unreadable}"),
     }

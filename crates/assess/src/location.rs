@@ -67,8 +67,8 @@ impl Location {
             Some(point) if !is_origin && !too_vague && !record.is_satellite => Location::Usable(Spot {
                 point,
                 radius_m: (record.radius_km.unwrap_or(settings.default_radius_km) * 1000.0).round() as u32,
-                city: record.city.clone(),
-                country: record.country.clone(),
+                city: record.city.as_deref().map(Into::into),
+                country: record.country.as_deref().map(Into::into),
             }),
             None if !is_finite && !too_vague && !record.is_satellite => Location::NotANumber,
             _ => Location::Unusable,

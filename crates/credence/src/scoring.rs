@@ -23,12 +23,15 @@ pub struct Scoring {
     environment_name: String,
     with_logs: bool,
     scratch: String,
+    /// The risk assessment under way, as JSON.
+    risk: Vec<u8>,
 }
 
 impl Scoring {
     /// With the encoding of the outputs and the name of the deployment.
     pub fn new(encoding: Encoding, environment_name: &str) -> Self {
-        Self { encoding, environment_name: environment_name.to_owned(), with_logs: true, scratch: String::new() }
+        let environment_name = environment_name.to_owned();
+        Self { encoding, environment_name, with_logs: true, scratch: String::new(), risk: Vec::new() }
     }
 
     /// Leaves out the log records, where nobody wants them.
@@ -51,12 +54,23 @@ impl Scoring {
         out.log.clear();
         let event = decode(record.payload, record.content_type, &mut self.scratch)?;
         let step = partition.step(&event, record.time, context)?;
-        if let Some(verdict) = step.verdict(&event) {
+        // The answer's JSON is in the verdict and in the log record: it is written once.
+        let risk = step.answered.as_ref().filter(|_| self.encoding == Encoding::Json).map(|answered| &answered.risk);
+        if let Some(risk) = risk {
+            self.encoding.encode(risk, &mut self.risk)?;
+        }
+        if let Some(mut verdict) = step.verdict(&event) {
+            if risk.is_some() {
+                verdict.risk_assessment = verdict.risk_assessment.with_json(&self.risk);
+            }
             self.encoding.encode(&verdict, &mut out.verdict)?;
         }
         if self.with_logs
-            && let Some(log) = step.log_record(&event, &self.environment_name)
+            && let Some(mut log) = step.log_record(&event, &self.environment_name)
         {
+            if let (Some(_), Some(logged)) = (risk, &mut log.data.details.risk_assessment) {
+                *logged = logged.with_json(&self.risk);
+            }
             self.encoding.encode(&log, &mut out.log)?;
         }
         seen(&event, &step);

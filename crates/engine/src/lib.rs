@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agents;
 mod backing;
 mod cache;
 mod data_sets;

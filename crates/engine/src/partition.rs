@@ -34,7 +34,7 @@ impl Partition {
     /// The backing cannot be read, or holds a set of data versions that this program cannot read.
     pub fn open(backing: Arc<dyn Backing>, budget_bytes: usize) -> Result<Self, BackingError> {
         let data_sets = DataSets::load(&*backing)?;
-        Ok(Self { store: Store::open(backing, budget_bytes), data_sets })
+        Ok(Self { store: Store::open(backing, budget_bytes), data_sets, ..Self::default() })
     }
 
     /// Sets the bytes for profiles that are stored. What is over leaves at once.

@@ -11,6 +11,7 @@ use profile::devices::Shown;
 use profile::waiting::{WaitingAttempt, in_time};
 use profile::{Fingerprints, RecentAnswer, StoredAssessment};
 
+use crate::agents::KnownAgents;
 use crate::backing::BackingError;
 use crate::data_sets::DataSets;
 use crate::log_id::log_id;
@@ -92,7 +93,7 @@ impl Step {
             tenant: (&*event.tenant_id).into(),
             user_id: event.user_id.as_deref().unwrap_or_default().into(),
             time: answered.time,
-            risk_assessment: &answered.risk,
+            risk_assessment: (&answered.risk).into(),
             decision: answered.decision,
             data_versions: &answered.versions,
         })
@@ -128,13 +129,13 @@ impl Step {
 pub struct Partition {
     pub(crate) store: Store,
     pub(crate) data_sets: DataSets,
+    pub(crate) agents: KnownAgents,
 }
 
-/// What an event shows of its user: the address and the device.
+/// The device as an event shows it, and what its user agent says.
 struct Shows {
-    address: Option<Arc<AddressFacts>>,
-    agent: Option<Arc<AgentFacts>>,
     device: Shown,
+    agent: Option<Arc<AgentFacts>>,
 }
 
 impl Partition {
@@ -148,21 +149,16 @@ impl Partition {
         record_time: Option<Timestamp>,
         context: &Context<I>,
     ) -> Result<Step, BackingError> {
-        let shows = Shows {
-            address: event.address.map(|ip| context.intelligence.address(ip)),
-            agent: event.user_agent().map(|text| context.intelligence.agent(text)),
-            device: Shown::default(),
-        };
         let failed_log_type = match event.outcome {
             Outcome::FailedPassword => LogType::FailedPassword,
             Outcome::FailedUsername => LogType::FailedUsername,
             _ => LogType::Failed,
         };
         match (event.stage, event.outcome, event.user_id.as_deref()) {
-            (Stage::Attempt, Outcome::Success, Some(user)) => self.score(event, user, record_time, shows, context),
-            (Stage::Completion, _, Some(user)) => self.complete(event, user, shows, context),
-            (Stage::Completion, ..) => Ok(log_only(event, LogType::Failed, shows)),
-            (Stage::Attempt, ..) => Ok(log_only(event, failed_log_type, shows)),
+            (Stage::Attempt, Outcome::Success, Some(user)) => self.score(event, user, record_time, context),
+            (Stage::Completion, _, Some(user)) => self.complete(event, user, context),
+            (Stage::Completion, ..) => Ok(self.log_only(event, LogType::Failed, context)),
+            (Stage::Attempt, ..) => Ok(self.log_only(event, failed_log_type, context)),
         }
     }
 
@@ -171,7 +167,6 @@ impl Partition {
         event: &LoginEvent<'_>,
         user: &str,
         record_time: Option<Timestamp>,
-        mut shows: Shows,
         context: &Context<I>,
     ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, versions, .. } = context;
@@ -181,7 +176,9 @@ impl Partition {
         // None: what is stored cannot be read. The attempt is answered, and nothing is changed.
         let mut profile = self.store.get(&key)?.ok();
         let id = fingerprints.event_id(&event.id);
-        let evidence = fingerprints.evidence(event.address, event.user_agent(), event.cookie());
+        let Shows { device, agent: agent_facts } = self.shows(event, context);
+        let Shown { cookie, agent } = &device;
+        let evidence = fingerprints.evidence(event.address, agent.as_ref().map(|agent| agent.text), *cookie);
         if let Some(profile) = &profile
             && let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms)
         {
@@ -189,19 +186,19 @@ impl Partition {
             return Ok(Step { answered: Some(answered), log: None, ahead });
         }
 
-        shows.device = shown(event, shows.agent.as_deref(), fingerprints);
-        let class = match (event.address, &shows.address) {
+        let address = event.address.map(|ip| intelligence.address(ip));
+        let class = match (event.address, &address) {
             (Some(ip), Some(facts)) => AddressClass::of(ip, facts, settings),
             _ => AddressClass::default(),
         };
-        let location = Location::find(intelligence.city(), shows.address.as_deref(), &event.geo(), settings);
+        let location = Location::find(intelligence.city(), address.as_deref(), &event.geo(), settings);
         let attempt = Attempt {
             time,
             address: event.address,
             class,
             lists: intelligence.lists(),
             location,
-            shown: shows.device,
+            shown: device,
             logins_count: event.logins_count(),
             data_set: self.data_sets.number_of(versions),
         };
@@ -229,7 +226,7 @@ impl Partition {
                 teach(profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
             }
             let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
-            profile.answers.remember(recent, settings.dedup_max);
+            profile.answers.remember(&recent, settings.dedup_max);
             self.store.put(&key, profile);
         }
 
@@ -238,8 +235,8 @@ impl Partition {
             assessed: None,
             attempted_at: None,
             ip: event.address,
-            address: shows.address,
-            agent: shows.agent,
+            address,
+            agent: agent_facts,
         });
         Ok(Step { answered: Some(answered), log, ahead })
     }
@@ -248,7 +245,6 @@ impl Partition {
         &mut self,
         event: &LoginEvent<'_>,
         user: &str,
-        mut shows: Shows,
         context: &Context<I>,
     ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, .. } = context;
@@ -256,10 +252,9 @@ impl Partition {
         let kind = if success { LogType::Success } else { LogType::Failed };
         let key = UserKey::new(&event.tenant_id, user, fingerprints);
         // Whether an attempt waits is not known where the profile cannot be read.
-        let Ok(mut profile) = self.store.get(&key)? else { return Ok(log_only(event, kind, shows)) };
+        let Ok(mut profile) = self.store.get(&key)? else { return Ok(self.log_only(event, kind, context)) };
         let id = fingerprints.event_id(&event.id);
-        shows.device = shown(event, shows.agent.as_deref(), fingerprints);
-
+        let shows = self.shows(event, context);
         let position = profile.waiting.position(id, &shows.device);
         // A success takes its attempt away, in time or not; after a failure it goes on waiting.
         let waiting = match position {
@@ -276,7 +271,7 @@ impl Partition {
             if success && profile.answers.success_logged(id, event.time, settings.dedup_ms) {
                 return Ok(Step::default());
             }
-            return Ok(log_only(event, kind, shows));
+            return Ok(self.log_only(event, kind, context));
         };
         if success {
             if waiting.teaches {
@@ -295,13 +290,13 @@ impl Partition {
             self.store.put(&key, &profile);
         }
         // A completion often brings no address: the attempt's is the login's.
-        let address = shows.address.or_else(|| waiting.address.map(|ip| intelligence.address(ip)));
+        let ip = event.address.or(waiting.address);
         let log = LogPlan {
             kind,
             assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision)),
             attempted_at: Some(waiting.assessment.time),
-            ip: event.address.or(waiting.address),
-            address,
+            ip,
+            address: ip.map(|ip| intelligence.address(ip)),
             agent: shows.agent,
         };
         Ok(Step { answered: None, log: Some(log), ahead: false })
@@ -316,25 +311,25 @@ impl Partition {
             repeated,
         }
     }
-}
 
-/// The device as an event shows it.
-fn shown(event: &LoginEvent<'_>, agent: Option<&AgentFacts>, fingerprints: &Fingerprints) -> Shown {
-    Shown {
-        cookie: event.cookie().map(|cookie| fingerprints.cookie(cookie)),
-        agent: event.user_agent().zip(agent).map(|(text, facts)| fingerprints.agent(text, facts)),
+    /// An event that is only logged.
+    fn log_only<I: Intelligence>(&mut self, event: &LoginEvent<'_>, kind: LogType, context: &Context<I>) -> Step {
+        let log = LogPlan {
+            kind,
+            assessed: None,
+            attempted_at: None,
+            ip: event.address,
+            address: event.address.map(|ip| context.intelligence.address(ip)),
+            agent: self.shows(event, context).agent,
+        };
+        Step { answered: None, log: Some(log), ahead: false }
     }
-}
 
-/// An event that is only logged.
-fn log_only(event: &LoginEvent<'_>, kind: LogType, shows: Shows) -> Step {
-    let log = LogPlan {
-        kind,
-        assessed: None,
-        attempted_at: None,
-        ip: event.address,
-        address: shows.address,
-        agent: shows.agent,
-    };
-    Step { answered: None, log: Some(log), ahead: false }
+    fn shows<I: Intelligence>(&mut self, event: &LoginEvent<'_>, context: &Context<I>) -> Shows {
+        let Context { intelligence, fingerprints, versions, .. } = context;
+        let known = event.user_agent().map(|text| self.agents.get(text, intelligence, fingerprints, versions));
+        let cookie = event.cookie().map(|cookie| fingerprints.cookie(cookie));
+        let (agent, facts) = known.unzip();
+        Shows { device: Shown { cookie, agent }, agent: facts }
+    }
 }

@@ -63,18 +63,25 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
 #[must_use]
 pub fn ip_text(ip: IpAddr) -> String {
     let IpAddr::V4(v4) = ip else { return ip.to_string() };
-    let mut text = String::with_capacity(15);
+    let mut text = [0; 15];
+    let mut end = 0;
+    let mut push = |byte: u8| {
+        text[end] = byte;
+        end += 1;
+    };
     for (index, octet) in v4.octets().into_iter().enumerate() {
         if index > 0 {
-            text.push('.');
+            push(b'.');
         }
-        for (divisor, always) in [(100, false), (10, false), (1, true)] {
-            if always || octet >= divisor {
-                text.push(char::from(b'0' + octet / divisor % 10));
-            }
+        if octet >= 100 {
+            push(b'0' + octet / 100);
         }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
-    text
+    String::from_utf8_lossy(&text[..end]).into_owned()
 }
 
 /// Whether the (canonical) address belongs to a range that is never routed publicly, so that no list

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::time::Timestamp;
 
@@ -96,7 +97,7 @@ macro_rules! answers {
 
             /// The row's key within the assessor: the code, with a suffix where a code has several rows.
             #[must_use]
-            pub fn key(self) -> &'static str {
+            pub const fn key(self) -> &'static str {
                 match self { $(Answer::$variant => $key,)* }
             }
         }
@@ -144,11 +145,16 @@ impl Answer {
     /// The code, as the reference has it: the key without its suffix.
     #[must_use]
     pub fn code(self) -> &'static str {
-        let key = self.key();
-        match key.as_bytes().iter().position(|b| *b == b'.') {
-            Some(dot) => &key[..dot],
-            None => key,
-        }
+        const CODES: [&str; Answer::ALL.len()] = {
+            let mut codes = [""; Answer::ALL.len()];
+            let mut number = 0;
+            while number < codes.len() {
+                codes[number] = without_suffix(Answer::ALL[number].key());
+                number += 1;
+            }
+            codes
+        };
+        CODES[self as usize]
     }
 
     /// The answer of that number, the inverse of `as u8`.
@@ -156,6 +162,15 @@ impl Answer {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
+}
+
+/// A key up to its dot.
+const fn without_suffix(key: &'static str) -> &'static str {
+    let mut dot = 0;
+    while dot < key.len() && key.as_bytes()[dot] != b'.' {
+        dot += 1;
+    }
+    key.split_at(dot).0
 }
 
 /// What a deny list lists.
@@ -261,9 +276,9 @@ impl Category {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedPoint {
     /// City, at most 100 characters.
-    pub city: Option<Arc<str>>,
+    pub city: Option<SmolStr>,
     /// ISO 3166-1 alpha-2 code, as the source has it.
-    pub country: Option<Arc<str>>,
+    pub country: Option<SmolStr>,
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.
@@ -380,6 +395,51 @@ impl RiskAssessment {
     }
 }
 
+/// A risk assessment as a part of a record. Verdict and log record hold the same one, so its JSON may be
+/// written once and be used in both.
+#[derive(Debug, Clone, Copy)]
+pub struct Risk<'a> {
+    value: &'a RiskAssessment,
+    json: Option<&'a [u8]>,
+}
+
+impl<'a> Risk<'a> {
+    /// The assessment.
+    #[must_use]
+    pub fn value(self) -> &'a RiskAssessment {
+        self.value
+    }
+
+    /// With its JSON, which [`Encoding::Json`](crate::Encoding) made of it. A record that holds this can
+    /// be written as JSON only.
+    #[must_use]
+    pub fn with_json(self, json: &'a [u8]) -> Self {
+        Self { json: Some(json), ..self }
+    }
+}
+
+impl<'a> From<&'a RiskAssessment> for Risk<'a> {
+    fn from(value: &'a RiskAssessment) -> Self {
+        Self { value, json: None }
+    }
+}
+
+impl PartialEq for Risk<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Serialize for Risk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.json {
+            None => self.value.serialize(serializer),
+            // Records hold no bytes of any other kind: see the writer.
+            Some(json) => serializer.serialize_bytes(json),
+        }
+    }
+}
+
 impl Serialize for RiskAssessment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         struct ByName<'a>(&'a RiskAssessment);
@@ -453,10 +513,10 @@ impl Serialize for TravelDetails {
                 let fields = 2 + optional.iter().filter(|given| **given).count();
                 let mut object = serializer.serialize_struct("Point", fields)?;
                 if let Some(city) = &point.city {
-                    object.serialize_field("city", &**city)?;
+                    object.serialize_field("city", city.as_str())?;
                 }
                 if let Some(country) = &point.country {
-                    object.serialize_field("country", &**country)?;
+                    object.serialize_field("country", country.as_str())?;
                 }
                 object.serialize_field("latitude", &point.latitude)?;
                 object.serialize_field("longitude", &point.longitude)?;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 
 use crate::address::parse_ip;
+use crate::json_in::{FromJson, Reader};
 use crate::lenient::{Anything, Expect, Field, FreeObject, Text, object};
 use crate::time::Timestamp;
 use crate::unreadable::Unreadable;
@@ -182,13 +183,25 @@ pub(crate) struct Sections<'a> {
     pub(crate) stats: Stats,
 }
 
+/// The name of a field on the wire: its own, or the one that it is given.
+macro_rules! wire_name {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $named:literal) => {
+        $named
+    };
+}
+
 macro_rules! wire_objects {
-    ($($(#[$meta:meta])* $name:ident $(<$a:lifetime>)? { $($(#[$fmeta:meta])* $field:ident : $type:ty,)* })*) => {$(
+    ($($(#[$meta:meta])* $name:ident $(<$a:lifetime>)? {
+        $($(#[$fmeta:meta])* $field:ident $(as $named:literal)? : $type:ty,)*
+    })*) => {$(
         $(#[$meta])*
         #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(default)]
         pub(crate) struct $name $(<$a>)? {
-            $($(#[$fmeta])* pub(crate) $field: Field<$type>,)*
+            $($(#[$fmeta])* $(#[serde(rename = $named)])? pub(crate) $field: Field<$type>,)*
         }
 
         impl<$($a,)? 'de $(: $a)?> Expect<'de> for $name $(<$a>)? {
@@ -197,11 +210,30 @@ macro_rules! wire_objects {
             }
         }
 
+        impl<$($a,)? 'json $(: $a)?> FromJson<'json> for $name $(<$a>)? {
+            fn read(&mut self, json: &mut Reader<'json>) -> Option<()> {
+                json.byte(b'{')?;
+                $(let mut $field = false;)*
+                let mut is_first = true;
+                while let Some(name) = json.member(&mut is_first)? {
+                    $(if name == wire_name!($field $($named)?).as_bytes() {
+                        self.$field.read_once(&mut $field, json)?;
+                        continue;
+                    })*
+                    json.skip(0)?;
+                }
+                Some(())
+            }
+        }
+
         impl $(<$a>)? $name $(<$a>)? {
             /// Adds the paths of the fields that were of a wrong type.
             #[allow(dead_code)]
             fn note_wrong(&self, names: &[&'static str], wrong: &mut Vec<&'static str>) {
                 let flags = [$(self.$field.is_wrong()),*];
+                if !flags.contains(&true) {
+                    return;
+                }
                 wrong.extend(flags.iter().zip(names).filter(|(flag, _)| **flag).map(|(_, name)| *name));
             }
         }
@@ -284,7 +316,7 @@ wire_objects! {
         /// Enrolled factors, by name.
         #[serde(borrow)] multifactor: Vec<Text<'a>>,
         /// Enrolled factors, by type.
-        #[serde(borrow, rename = "enrolledFactors")] enrolled_factors: Vec<Factor<'a>>,
+        #[serde(borrow)] enrolled_factors as "enrolledFactors": Vec<Factor<'a>>,
         /// The tenant's own.
         user_metadata: FreeObject,
         /// The tenant's own.
@@ -295,7 +327,7 @@ wire_objects! {
     /// An enrolled factor.
     Factor<'a> {
         /// Its type.
-        #[serde(borrow, rename = "type")] kind: Text<'a>,
+        #[serde(borrow)] kind as "type": Text<'a>,
     }
     /// The application.
     Client<'a> {
@@ -354,25 +386,25 @@ wire_objects! {
     /// Where the auth server itself places the address.
     Geoip<'a> {
         /// ISO 3166-1 alpha-2.
-        #[serde(borrow, rename = "countryCode")] country_code: Text<'a>,
+        #[serde(borrow)] country_code as "countryCode": Text<'a>,
         /// ISO 3166-1 alpha-3.
-        #[serde(borrow, rename = "countryCode3")] country_code3: Text<'a>,
+        #[serde(borrow)] country_code3 as "countryCode3": Text<'a>,
         /// The country in words.
-        #[serde(borrow, rename = "countryName")] country_name: Text<'a>,
+        #[serde(borrow)] country_name as "countryName": Text<'a>,
         /// The city in words.
-        #[serde(borrow, rename = "cityName")] city_name: Text<'a>,
+        #[serde(borrow)] city_name as "cityName": Text<'a>,
         /// Degrees north, -90 to 90.
         latitude: f64,
         /// Degrees east, -180 to 180.
         longitude: f64,
         /// IANA time zone.
-        #[serde(borrow, rename = "timeZone")] time_zone: Text<'a>,
+        #[serde(borrow)] time_zone as "timeZone": Text<'a>,
         /// Two letters.
-        #[serde(borrow, rename = "continentCode")] continent_code: Text<'a>,
+        #[serde(borrow)] continent_code as "continentCode": Text<'a>,
         /// ISO 3166-2 without the country.
-        #[serde(borrow, rename = "subdivisionCode")] subdivision_code: Text<'a>,
+        #[serde(borrow)] subdivision_code as "subdivisionCode": Text<'a>,
         /// The subdivision in words.
-        #[serde(borrow, rename = "subdivisionName")] subdivision_name: Text<'a>,
+        #[serde(borrow)] subdivision_name as "subdivisionName": Text<'a>,
     }
     /// The device.
     Device<'a> {
@@ -444,6 +476,22 @@ impl When<'_> {
             When::Text(text) => Timestamp::parse_rfc3339(text),
             When::Ms(ms) => Timestamp::in_range(*ms),
         }
+    }
+}
+
+impl Default for When<'_> {
+    fn default() -> Self {
+        When::Ms(0)
+    }
+}
+
+impl<'json: 'a, 'a> FromJson<'json> for When<'a> {
+    fn read(&mut self, json: &mut Reader<'json>) -> Option<()> {
+        *self = match json.peek()? {
+            b'"' => When::Text(json.text()?),
+            _ => json.number()?,
+        };
+        Some(())
     }
 }
 
@@ -673,5 +721,24 @@ mod schema {
     }
     pub(super) fn user_id(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "null"], "minLength": 1, "maxLength": MAX_USER_BYTES })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wire;
+    use crate::json_in;
+
+    /// What is read at once must not quietly become less.
+    #[test]
+    fn an_ordinary_event_is_read_at_once() {
+        let event = r#" {"id":"e1", "time":"2026-03-02T08:00:00Z", "stage":"attempt", "outcome":null,
+            "tenant":{"id":"acme.example"}, "user":{"user_id":"u1","email_verified":true,"app_metadata":{"a":[1,-2.5e3,{}]},
+            "created_at":"2020-01-01","enrolledFactors":[{"type":"otp"},{"type":null}], "multifactor":[]},
+            "request":{"ip":"192.0.2.1","user_agent":"Say \"hello\" \u00e9","geoip":{"latitude":51.5,"longitude":-0.125,
+            "cityName":"Zürich"}}, "stats":{"logins_count":17}, "mfa":{"remembered":false},
+            "authentication":{"methods":[{"name":"pwd","timestamp":1772438400000}]}, "own":["\/\ud83d\ude00", null]}
+            "#;
+        assert!(json_in::read::<Wire<'_>>(event).is_some());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::assessment::{Category, Confidence};
 
@@ -98,17 +99,19 @@ pub struct AgentFacts {
 
 /// A version of dotted numbers; missing parts are 0, so trailing zeros do not count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Version(Vec<u64>);
+pub struct Version(SmallVec<[u64; Version::USUAL_PARTS]>);
 
 impl Version {
     /// Most parts that are kept.
     pub const MAX_PARTS: usize = 16;
+    /// Versions of so many parts take no memory of their own.
+    const USUAL_PARTS: usize = 4;
 
     /// Reads dotted numbers. A part beyond 64 bits counts as the largest; parts beyond
     /// [`Version::MAX_PARTS`] are dropped.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = Vec::new();
+        let mut parts = SmallVec::<[u64; Self::USUAL_PARTS]>::new();
         for part in text.split('.') {
             if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
@@ -117,13 +120,13 @@ impl Version {
                 parts.push(part.parse().unwrap_or(u64::MAX));
             }
         }
-        Some(Self::from_parts(parts))
+        Some(Self::from_parts(&parts))
     }
 
     /// The version of these parts.
     #[must_use]
-    pub fn from_parts(mut parts: Vec<u64>) -> Self {
-        parts.truncate(Self::MAX_PARTS);
+    pub fn from_parts(parts: &[u64]) -> Self {
+        let mut parts = SmallVec::from_slice(&parts[..parts.len().min(Self::MAX_PARTS)]);
         while parts.last() == Some(&0) {
             parts.pop();
         }

@@ -14,6 +14,8 @@ pub mod codec;
 pub mod country;
 pub mod event;
 pub mod evidence;
+mod json_in;
+mod json_out;
 pub mod key;
 mod lenient;
 pub mod log_record;

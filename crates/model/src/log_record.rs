@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::address::ip_text;
-use crate::assessment::RiskAssessment;
+use crate::assessment::{Risk, RiskAssessment};
 use crate::country::country_code3;
 use crate::event::{LoginEvent, Outcome, text};
 use crate::evidence::{AddressFacts, AgentFacts};
@@ -240,7 +240,7 @@ pub struct LogDetails<'a> {
     /// What the assessors said of the attempt.
     #[serde(rename = "riskAssessment", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<RiskAssessment>")]
-    pub risk_assessment: Option<&'a RiskAssessment>,
+    pub risk_assessment: Option<Risk<'a>>,
     /// What was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
@@ -404,7 +404,7 @@ fn details<'a>(
         }),
         confidence: mfa_required.map(|(risk, _)| risk.confidence),
         version: mfa_required.map(|_| RiskAssessment::VERSION),
-        risk_assessment: context.assessed.map(|(risk, _)| risk),
+        risk_assessment: context.assessed.map(|(risk, _)| risk.into()),
         decision: context.assessed.map(|(_, decision)| decision),
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::assessment::RiskAssessment;
+use crate::assessment::{Risk, RiskAssessment};
 use crate::evidence::DataVersions;
 use crate::time::Timestamp;
 
@@ -63,7 +63,7 @@ pub struct Verdict<'a> {
     pub time: Timestamp,
     /// What the assessors say.
     #[schemars(with = "RiskAssessment")]
-    pub risk_assessment: &'a RiskAssessment,
+    pub risk_assessment: Risk<'a>,
     /// What to do.
     pub decision: Decision,
     /// Which data the answer was computed with.

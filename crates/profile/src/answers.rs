@@ -1,4 +1,4 @@
-//! The last answers given to a user's attempts, so that who asks twice gets the same answer.
+//! What an answer is remembered by: everything that it takes to write it again to the byte.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -136,58 +136,5 @@ impl StoredAssessment {
             new_device: with(self.new_device, device),
             untrusted_ip: with(self.untrusted_ip, list),
         }
-    }
-}
-
-/// An answer that was given.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RecentAnswer {
-    /// Hash of the event's id.
-    pub id: u64,
-    /// Hash of the attempt's evidence.
-    pub evidence: u64,
-    /// The answer.
-    pub assessment: StoredAssessment,
-    /// A log record of type `s` with the assessment was written for it.
-    pub success_logged: bool,
-}
-
-/// A user's last answers, in the order of arrival.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Answers(pub Vec<RecentAnswer>);
-
-impl Answers {
-    /// The first answer to an attempt with this id and evidence, not more than `within_ms` away in time.
-    #[must_use]
-    pub fn repeated(&self, id: u64, evidence: u64, time: Timestamp, within_ms: i64) -> Option<&RecentAnswer> {
-        self.near(id, time, within_ms).find(|recent| recent.evidence == evidence)
-    }
-
-    /// Whether an `s` with the assessment was written for an attempt with this id, not more than
-    /// `within_ms` away in time.
-    #[must_use]
-    pub fn success_logged(&self, id: u64, time: Timestamp, within_ms: i64) -> bool {
-        self.near(id, time, within_ms).any(|recent| recent.success_logged)
-    }
-
-    /// Notes that an `s` with the assessment was written for this attempt.
-    pub fn note_success_logged(&mut self, id: u64, evidence: u64, attempt_time: Timestamp) {
-        let same = |recent: &&mut RecentAnswer| {
-            recent.id == id && recent.evidence == evidence && recent.assessment.time == attempt_time
-        };
-        if let Some(recent) = self.0.iter_mut().find(same) {
-            recent.success_logged = true;
-        }
-    }
-
-    /// Remembers an answer; at most `max` are kept.
-    pub fn remember(&mut self, answer: RecentAnswer, max: usize) {
-        self.0.push(answer);
-        let excess = self.0.len().saturating_sub(max);
-        self.0.drain(..excess);
-    }
-
-    fn near(&self, id: u64, time: Timestamp, within_ms: i64) -> impl Iterator<Item = &RecentAnswer> {
-        self.0.iter().filter(move |recent| recent.id == id && recent.assessment.time.distance_ms(time) <= within_ms)
     }
 }

@@ -3,8 +3,14 @@
 //! Small numbers take one byte (seven bits a byte, the lowest first, the high bit says that more
 //! follow), hashes take all of theirs.
 
+use model::Timestamp;
+
 /// Most bytes of a number of 64 bits.
 const MAX_NUMBER_BYTES: u32 = 10;
+/// Bytes of an instant: they reach thousands of years from the epoch.
+const INSTANT_BYTES: usize = 6;
+/// No time is further from the epoch, in milliseconds: differences of times cannot overflow.
+const MAX_TIME_MS: u64 = 1 << 52;
 
 /// Appends values to a record.
 #[derive(Debug)]
@@ -32,6 +38,11 @@ impl Writer {
         self.number((number << 1 ^ number >> 63) as u64);
     }
 
+    /// An instant by itself, always of the same length.
+    pub(crate) fn instant(&mut self, time: Timestamp) {
+        self.0.extend_from_slice(&time.0.to_le_bytes()[..INSTANT_BYTES]);
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
@@ -55,7 +66,19 @@ impl<'a> Reader<'a> {
         Some(*bytes)
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
+        // Most numbers are small.
+        match self.0.split_first() {
+            Some((&byte @ 0..0x80, rest)) => {
+                self.0 = rest;
+                Some(byte.into())
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
         let mut number = 0;
         for position in 0..MAX_NUMBER_BYTES {
             let byte = self.byte()?;
@@ -72,11 +95,39 @@ impl<'a> Reader<'a> {
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
+    /// A number that is a place in a list.
+    #[inline]
+    pub(crate) fn index(&mut self) -> Option<usize> {
+        self.number()?.try_into().ok()
+    }
+
+    #[inline]
+    pub(crate) fn instant(&mut self) -> Option<Timestamp> {
+        let bytes: [u8; INSTANT_BYTES] = self.fixed()?;
+        let mut wide = [0; 8];
+        wide[8 - INSTANT_BYTES..].copy_from_slice(&bytes);
+        // Shifted down from the upper end, so that the sign goes with it.
+        Some(Timestamp(i64::from_le_bytes(wide) >> (8 * (8 - INSTANT_BYTES))))
+    }
+
+    /// A time as its difference to another one.
+    #[inline]
+    pub(crate) fn time(&mut self, base: i64) -> Option<Timestamp> {
+        let time = base.wrapping_add(self.signed()?);
+        (time.unsigned_abs() <= MAX_TIME_MS).then_some(Timestamp(time))
+    }
+
+    /// A record behind its length.
+    #[inline]
+    pub(crate) fn record(&mut self) -> Option<&'a [u8]> {
+        let length = self.index()?;
+        let (record, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok()
+        Some(record)
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.record()?).ok()
     }
 }
 
@@ -92,6 +143,15 @@ mod tests {
             writer.signed(number as i64);
             let mut reader = Reader(&writer.0);
             assert_eq!((reader.number(), reader.signed(), reader.byte()), (Some(number), Some(number as i64), None));
+        }
+    }
+
+    #[test]
+    fn instants_survive() {
+        for ms in [0, 1, -1, 946_684_800_000, 4_102_444_800_000, (1 << 47) - 1, -(1 << 47)] {
+            let mut writer = Writer(Vec::new());
+            writer.instant(Timestamp(ms));
+            assert_eq!(Reader(&writer.0).instant(), Some(Timestamp(ms)));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Points on the Earth and the distances between them.
 
-use std::sync::Arc;
+use smol_str::SmolStr;
 
 /// Mean radius of the Earth in kilometres (IUGG).
 pub const EARTH_RADIUS_KM: f64 = 6371.0088;
@@ -53,7 +53,7 @@ impl Point {
     }
 }
 
-/// A point with its accuracy radius and names.
+/// A point with its accuracy radius and names. Most names are short: they are kept in place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spot {
     /// Where.
@@ -61,9 +61,9 @@ pub struct Spot {
     /// Accuracy radius in metres.
     pub radius_m: u32,
     /// City, at most 100 characters.
-    pub city: Option<Arc<str>>,
+    pub city: Option<SmolStr>,
     /// Country code.
-    pub country: Option<Arc<str>>,
+    pub country: Option<SmolStr>,
 }
 
 impl Spot {

@@ -14,17 +14,20 @@ pub mod devices;
 pub mod fingerprint;
 pub mod geometry;
 pub mod packed;
+mod packed_answer;
 pub mod places;
+pub mod recent;
 pub mod waiting;
 
 use model::Timestamp;
 use model::time::DAY_MS;
 
-pub use answers::{Answers, RecentAnswer, StoredAssessment};
+pub use answers::StoredAssessment;
 pub use devices::{Device, Devices};
 pub use fingerprint::{AgentPrint, Fingerprints, HashKey};
 pub use geometry::{Point, Spot};
 pub use places::{LastPlace, Places, StoredPlace};
+pub use recent::{Answers, RecentAnswer};
 pub use waiting::{Waiting, WaitingAttempt};
 
 /// Everything that is remembered about a user.
@@ -57,7 +60,7 @@ impl Profile {
     pub fn is_over_at(&self, now: Timestamp, days: u32, wait_ms: i64, repeat_ms: i64) -> bool {
         self.is_forgotten_at(now, days)
             && !self.waiting.0.iter().any(|waiting| waiting::in_time(waiting, now, wait_ms))
-            && self.answers.0.iter().all(|recent| now.0 - recent.assessment.time.0 > repeat_ms)
+            && self.answers.iter().all(|recent| now.0 - recent.assessment.time.0 > repeat_ms)
     }
 
     /// Forgets what earlier logins taught. Answers and attempts under way are not history: they stay.

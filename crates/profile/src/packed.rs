@@ -1,34 +1,46 @@
 //! A profile as a compact record of bytes behind a version byte.
 //!
 //! Every event reads one and most write one, and there are millions of them, so the format is made by
-//! hand: times are differences to one of them, a spot is written where it is first named and is a number
-//! from then on, an answer's words are one integer. A record of another version or a damaged one is an
-//! error, never a guess.
+//! hand. A record of another version or a damaged one is an error, never a guess.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | version | 1 |
+//! | flags | 1: whether there is a mark, a last place |
+//! | base | 6: an instant, the mark where there is one; times below are signed differences to it |
+//! | spots | their count; each its own flags (1), and unless these are 0, which is a number that is free, latitude and longitude (4 each, 1e-7 degrees), accuracy radius (number, metres), city (text), country (text) |
+//! | devices | their count; each flags (1), hash of the cookie (8), of the user agent (8), of the browser (4), count and numbers of the version, expiry (time) |
+//! | stored places | their count; each number of the spot, last seen (time) |
+//! | last place | number of the spot, time |
+//! | waiting attempts | their count; each flags (1), device as above, address (4 or 16), number of the spot, answer |
+//! | recent answers | their count; each its length and an answer |
+//!
+//! What is optional is announced by flags. Counts, numbers and lengths take a byte for every seven bits
+//! ([`bytes`](crate::bytes)); a text is its length and UTF-8. An answer is described in
+//! [`packed_answer`](crate::packed_answer). Spots are named by their number in the table, and a number is
+//! kept as long as a recent answer names it: so answers can be carried on as bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
-use model::assessment::Category;
+use model::Timestamp;
 use model::evidence::Version;
-use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
+use smol_str::SmolStr;
 
-use crate::answers::{RecentAnswer, StoredAnswer, StoredAssessment, StoredEntry, StoredTravel};
 use crate::bytes::{Reader, Writer};
 use crate::devices::{Device, Shown};
 use crate::fingerprint::AgentPrint;
 use crate::geometry::{Point, Spot};
+use crate::packed_answer::{self, Head};
 use crate::places::{LastPlace, StoredPlace};
 use crate::waiting::WaitingAttempt;
 use crate::{Answers, Devices, Places, Profile, Waiting};
 
 /// Version of the format, the first byte of every record.
 pub const FORMAT_VERSION: u8 = 1;
-/// Room for a record while it is written; few are longer.
-const USUAL_BYTES: usize = 1024;
+/// Room for each half of a record while it is written; few are longer.
+const USUAL_BYTES: usize = 512;
 /// Room for a list while it is read; few are longer.
 const USUAL_LENGTH: usize = 10;
-/// No time is further from the epoch, in milliseconds: differences of times cannot overflow.
-const MAX_TIME_MS: u64 = 1 << 52;
 
 /// A stored profile cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +56,24 @@ pub enum CorruptProfile {
 /// Writes a profile.
 #[must_use]
 pub fn pack(profile: &Profile) -> Box<[u8]> {
-    let base = profile.mark.or_else(|| profile.answers.0.last().map(|answer| answer.assessment.time));
-    let base = base.unwrap_or_default().0;
-    let mut packer = Packer { out: Writer(Vec::with_capacity(USUAL_BYTES)), base, spots: Vec::with_capacity(8) };
+    let first_time = || profile.places.last.as_ref().map(|last| last.time);
+    let base = profile.mark.or_else(first_time).unwrap_or_default();
+    let out = Writer(Vec::with_capacity(USUAL_BYTES));
+    let mut packer = Packer { out, base: base.0, spots: profile.answers.spots_in_use() };
     packer.profile(profile);
+    // The spots stand before what names them, and are known only after it.
+    let mut front = Writer(Vec::with_capacity(USUAL_BYTES));
+    front.byte(FORMAT_VERSION);
+    let mark = if profile.mark.is_some() { head::MARK } else { 0 };
+    let last = if profile.places.last.is_some() { head::LAST_PLACE } else { 0 };
+    front.byte(mark | last);
+    front.instant(base);
+    write_spots(&packer.spots, &mut front);
     // A copy takes no more room than it needs; a shrunk buffer may keep its size class.
-    Box::from(packer.out.0.as_slice())
+    let mut record = Vec::with_capacity(front.0.len() + packer.out.0.len());
+    record.extend_from_slice(&front.0);
+    record.extend_from_slice(&packer.out.0);
+    record.into_boxed_slice()
 }
 
 /// Reads a profile.
@@ -61,9 +85,14 @@ pub fn unpack(bytes: &[u8]) -> Result<Profile, CorruptProfile> {
     if version != FORMAT_VERSION {
         return Err(CorruptProfile::UnknownVersion(version));
     }
-    let mut unpacker = Unpacker { body: Reader(body), base: 0, spots: Vec::with_capacity(8) };
-    let profile = unpacker.profile().filter(|_| unpacker.body.0.is_empty());
-    profile.ok_or(CorruptProfile::Damaged(bytes.len()))
+    let mut unpacker = Unpacker { body: Reader(body), base: 0, spots: Vec::new() };
+    unpacker.profile().ok_or(CorruptProfile::Damaged(bytes.len()))
+}
+
+/// What is there of the profile.
+mod head {
+    pub(super) const MARK: u8 = 1;
+    pub(super) const LAST_PLACE: u8 = 2;
 }
 
 /// What is there of a device, of a waiting attempt: one bit each.
@@ -77,39 +106,23 @@ mod has {
     pub(super) const TEACHES: u8 = 64;
 }
 
-/// Flags of an answer's travel; 0 where there is none.
-mod travel {
+/// What is there of a spot; no flag at all is a free number.
+mod spot {
     pub(super) const THERE: u8 = 1;
-    pub(super) const WITH_SPEED: u8 = 2;
-    pub(super) const KNOWN_PLACE: u8 = 4;
-}
-
-/// The words of an answer are one integer: from the lowest bit the combined confidence (2 bits), then
-/// for each assessor the answer's number plus one, 0 for none (6 bits), and its confidence (2 bits), then
-/// one bit each for these.
-mod words {
-    pub(super) const COOKIE_KNOWN: u32 = 1 << 26;
-    pub(super) const CHALLENGE: u32 = 1 << 27;
-    pub(super) const SUCCESS_LOGGED: u32 = 1 << 28;
-    pub(super) const LISTED: u32 = 1 << 29;
+    pub(super) const CITY: u8 = 2;
+    pub(super) const COUNTRY: u8 = 4;
 }
 
 struct Packer<'p> {
     out: Writer,
     base: i64,
-    /// The spots that were written, in their order.
-    spots: Vec<&'p Spot>,
+    /// The spots by their numbers.
+    spots: Vec<Option<&'p Spot>>,
 }
 
 impl<'p> Packer<'p> {
     fn profile(&mut self, profile: &'p Profile) {
-        let Profile { mark, devices, places, answers, waiting } = profile;
-        self.out.byte(FORMAT_VERSION);
-        self.out.signed(self.base);
-        self.out.byte(u8::from(mark.is_some()));
-        if let Some(mark) = mark {
-            self.time(*mark);
-        }
+        let Profile { mark: _, devices, places, answers, waiting } = profile;
         self.out.number(devices.0.len() as u64);
         for Device { cookie, agent, expiry } in &devices.0 {
             self.out.byte(shown_flags(*cookie, agent.as_ref()));
@@ -121,43 +134,23 @@ impl<'p> Packer<'p> {
             self.spot(spot);
             self.time(*last_seen);
         }
-        self.out.byte(u8::from(places.last.is_some()));
         if let Some(LastPlace { spot, time }) = &places.last {
             self.spot(spot);
             self.time(*time);
-        }
-        self.out.number(answers.0.len() as u64);
-        for RecentAnswer { id, evidence, assessment, success_logged } in &answers.0 {
-            self.out.fixed(id.to_le_bytes());
-            self.out.fixed(evidence.to_le_bytes());
-            self.assessment(assessment, *success_logged);
         }
         self.out.number(waiting.0.len() as u64);
         for waiting in &waiting.0 {
             self.waiting(waiting);
         }
+        answers.write(&mut self.out);
     }
 
     fn time(&mut self, time: Timestamp) {
         self.out.signed(time.0.wrapping_sub(self.base));
     }
 
-    /// A spot's number; a number that is new is followed by the spot.
     fn spot(&mut self, spot: &'p Spot) {
-        let found = self.spots.iter().position(|known| *known == spot);
-        self.out.number(found.unwrap_or(self.spots.len()) as u64);
-        if found.is_none() {
-            self.spots.push(spot);
-            self.out.fixed(spot.point.latitude_e7.to_le_bytes());
-            self.out.fixed(spot.point.longitude_e7.to_le_bytes());
-            self.out.number(spot.radius_m.into());
-            for name in [&spot.city, &spot.country] {
-                self.out.byte(u8::from(name.is_some()));
-                if let Some(name) = name {
-                    self.out.text(name);
-                }
-            }
-        }
+        self.out.number(number_of(&mut self.spots, spot) as u64);
     }
 
     fn shown(&mut self, cookie: Option<u64>, agent: Option<&AgentPrint>) {
@@ -174,53 +167,59 @@ impl<'p> Packer<'p> {
         }
     }
 
-    fn address(&mut self, ip: IpAddr) {
-        match ip {
-            IpAddr::V4(v4) => self.out.fixed(v4.octets()),
-            IpAddr::V6(v6) => self.out.fixed(v6.octets()),
-        }
-    }
-
-    fn assessment(&mut self, stored: &'p StoredAssessment, success_logged: bool) {
-        self.time(stored.time);
-        self.out.fixed(pack_words(stored, success_logged).to_le_bytes());
-        self.out.number(stored.data_set.into());
-        match &stored.travel {
-            None => self.out.byte(0),
-            Some(StoredTravel { from, from_time, to, with_speed, known_place }) => {
-                let speed = if *with_speed { travel::WITH_SPEED } else { 0 };
-                let known = if *known_place { travel::KNOWN_PLACE } else { 0 };
-                self.out.byte(travel::THERE | speed | known);
-                self.spot(from);
-                self.time(*from_time);
-                self.spot(to);
-            }
-        }
-        if let Some(StoredEntry { ip, prefix_len, source, category }) = &stored.entry {
-            self.out.byte(address_flag(*ip));
-            self.address(*ip);
-            self.out.byte(*prefix_len);
-            self.out.text(source);
-            self.out.byte(*category as u8);
-        }
-    }
-
     fn waiting(&mut self, waiting: &'p WaitingAttempt) {
         let WaitingAttempt { id, evidence, shown, address, spot, teaches, assessment } = waiting;
-        self.out.fixed(id.to_le_bytes());
-        self.out.fixed(evidence.to_le_bytes());
         let spot_flag = if spot.is_some() { has::SPOT } else { 0 };
         let teaches = if *teaches { has::TEACHES } else { 0 };
-        let address_flag = address.map_or(0, address_flag);
+        let address_flag = address.map_or(0, |ip| if ip.is_ipv4() { has::IPV4 } else { has::IPV6 });
         self.out.byte(shown_flags(shown.cookie, shown.agent.as_ref()) | address_flag | spot_flag | teaches);
         self.shown(shown.cookie, shown.agent.as_ref());
-        if let Some(ip) = address {
-            self.address(*ip);
+        match address {
+            None => {}
+            Some(IpAddr::V4(v4)) => self.out.fixed(v4.octets()),
+            Some(IpAddr::V6(v6)) => self.out.fixed(v6.octets()),
         }
         if let Some(spot) = spot {
             self.spot(spot);
         }
-        self.assessment(assessment, false);
+        let head = Head { id: *id, evidence: *evidence, time: assessment.time, success_logged: false };
+        let Self { out, spots, .. } = self;
+        packed_answer::write(out, head, assessment, |spot| number_of(spots, spot));
+    }
+}
+
+/// The number of a spot: of an equal one, else the first that is free.
+fn number_of<'p>(spots: &mut Vec<Option<&'p Spot>>, spot: &'p Spot) -> usize {
+    let equal = spots.iter().position(|known| known.is_some_and(|known| known == spot));
+    equal.unwrap_or_else(|| match spots.iter().position(Option::is_none) {
+        Some(free) => {
+            spots[free] = Some(spot);
+            free
+        }
+        None => {
+            spots.push(Some(spot));
+            spots.len() - 1
+        }
+    })
+}
+
+fn write_spots(spots: &[Option<&Spot>], out: &mut Writer) {
+    let used = spots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    out.number(used as u64);
+    for spot in &spots[..used] {
+        let Some(Spot { point, radius_m, city, country }) = spot else {
+            out.byte(0);
+            continue;
+        };
+        let city_flag = if city.is_some() { spot::CITY } else { 0 };
+        let country_flag = if country.is_some() { spot::COUNTRY } else { 0 };
+        out.byte(spot::THERE | city_flag | country_flag);
+        out.fixed(point.latitude_e7.to_le_bytes());
+        out.fixed(point.longitude_e7.to_le_bytes());
+        out.number((*radius_m).into());
+        for name in [city, country].into_iter().flatten() {
+            out.text(name);
+        }
     }
 }
 
@@ -234,48 +233,35 @@ fn shown_flags(cookie: Option<u64>, agent: Option<&AgentPrint>) -> u8 {
         }
 }
 
-fn address_flag(ip: IpAddr) -> u8 {
-    if ip.is_ipv4() { has::IPV4 } else { has::IPV6 }
-}
-
-fn pack_words(stored: &StoredAssessment, success_logged: bool) -> u32 {
-    let mut packed = stored.confidence as u32;
-    let mut shift = 2;
-    for answer in [stored.impossible_travel, stored.new_device, stored.untrusted_ip] {
-        let bits = answer.map_or(0, |stored| (stored.answer as u32 + 1) | (stored.confidence as u32) << 6);
-        packed |= bits << shift;
-        shift += 8;
-    }
-    let flag = |is_set: bool, bit| if is_set { bit } else { 0 };
-    packed
-        | flag(stored.cookie_known, words::COOKIE_KNOWN)
-        | flag(stored.decision.action == Action::Challenge, words::CHALLENGE)
-        | flag(success_logged, words::SUCCESS_LOGGED)
-        | flag(stored.entry.is_some(), words::LISTED)
-}
-
 struct Unpacker<'a> {
     body: Reader<'a>,
     base: i64,
-    spots: Vec<Spot>,
+    spots: Vec<Option<Spot>>,
 }
 
 impl Unpacker<'_> {
     fn profile(&mut self) -> Option<Profile> {
-        self.base = self.body.signed()?;
-        let mark = if self.flag()? { Some(self.time()?) } else { None };
+        let flags = self.body.byte()?;
+        let base = self.body.instant()?;
+        self.base = base.0;
+        let mark = (flags & head::MARK != 0).then_some(base);
+        self.spots = self.list(Self::table_spot)?;
         let devices = Devices(self.list(Self::device)?);
         let stored = self.list(|this| Some(StoredPlace { spot: this.spot()?, last_seen: this.time()? }))?;
-        let last = if self.flag()? { Some(LastPlace { spot: self.spot()?, time: self.time()? }) } else { None };
-        let answers = Answers(self.list(Self::answer)?);
+        let has_last = flags & head::LAST_PLACE != 0;
+        let last = if has_last { Some(LastPlace { spot: self.spot()?, time: self.time()? }) } else { None };
         let waiting = Waiting(self.list(Self::waiting)?);
+        let answers = Answers::read(&mut self.body, std::mem::take(&mut self.spots))?;
         Some(Profile { mark, devices, places: Places { last, stored }, answers, waiting })
     }
 
     /// A list: its length, then its elements. Each takes a byte at least, so no length is believed that
-    /// the record has no bytes for.
+    /// the record cannot hold.
     fn list<T>(&mut self, element: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let length = usize::try_from(self.body.number()?).ok().filter(|length| *length <= self.body.0.len())?;
+        let length = self.body.index()?;
+        if length > self.body.0.len() {
+            return None;
+        }
         let mut list = Vec::with_capacity(length.min(USUAL_LENGTH));
         for _ in 0..length {
             list.push(element(self)?);
@@ -283,37 +269,36 @@ impl Unpacker<'_> {
         Some(list)
     }
 
-    fn flag(&mut self) -> Option<bool> {
-        match self.body.byte()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
+    fn time(&mut self) -> Option<Timestamp> {
+        self.body.time(self.base)
     }
 
     fn hash(&mut self) -> Option<u64> {
         self.body.fixed().map(u64::from_le_bytes)
     }
 
-    fn time(&mut self) -> Option<Timestamp> {
-        let time = self.base.checked_add(self.body.signed()?)?;
-        (time.unsigned_abs() <= MAX_TIME_MS).then_some(Timestamp(time))
-    }
-
-    fn spot(&mut self) -> Option<Spot> {
-        let number = usize::try_from(self.body.number()?).ok()?;
-        if number == self.spots.len() {
-            let latitude_e7 = i32::from_le_bytes(self.body.fixed()?);
-            let longitude_e7 = i32::from_le_bytes(self.body.fixed()?);
-            let radius_m = self.body.number()?.try_into().ok()?;
-            let (city, country) = (self.name()?, self.name()?);
-            self.spots.push(Spot { point: Point { latitude_e7, longitude_e7 }, radius_m, city, country });
+    /// A spot of the table, or none where the number is free.
+    fn table_spot(&mut self) -> Option<Option<Spot>> {
+        let flags = self.body.byte()?;
+        if flags == 0 {
+            return Some(None);
         }
-        self.spots.get(number).cloned()
+        let latitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+        let longitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+        let radius_m = self.body.number()?.try_into().ok()?;
+        let city = self.name(flags & spot::CITY != 0)?;
+        let country = self.name(flags & spot::COUNTRY != 0)?;
+        Some(Some(Spot { point: Point { latitude_e7, longitude_e7 }, radius_m, city, country }))
     }
 
-    fn name(&mut self) -> Option<Option<Arc<str>>> {
-        if self.flag()? { Some(Some(self.body.text()?.into())) } else { Some(None) }
+    fn name(&mut self, is_there: bool) -> Option<Option<SmolStr>> {
+        if is_there { Some(Some(self.body.text()?.into())) } else { Some(None) }
+    }
+
+    /// A spot by its number.
+    fn spot(&mut self) -> Option<Spot> {
+        let number = self.body.index()?;
+        self.spots.get(number)?.clone()
     }
 
     fn device(&mut self) -> Option<Device> {
@@ -336,8 +321,12 @@ impl Unpacker<'_> {
 
     fn browser(&mut self) -> Option<(u32, Version)> {
         let family = u32::from_le_bytes(self.body.fixed()?);
-        let parts = self.list(|this| this.body.number())?;
-        Some((family, Version::from_parts(parts)))
+        let count = self.body.index().filter(|count| *count <= Version::MAX_PARTS)?;
+        let mut parts = [0; Version::MAX_PARTS];
+        for part in &mut parts[..count] {
+            *part = self.body.number()?;
+        }
+        Some((family, Version::from_parts(&parts[..count])))
     }
 
     fn address(&mut self, flags: u8) -> Option<Option<IpAddr>> {
@@ -350,98 +339,31 @@ impl Unpacker<'_> {
         }
     }
 
-    fn answer(&mut self) -> Option<RecentAnswer> {
-        let (id, evidence) = (self.hash()?, self.hash()?);
-        let (assessment, success_logged) = self.assessment()?;
-        Some(RecentAnswer { id, evidence, assessment, success_logged })
-    }
-
     fn waiting(&mut self) -> Option<WaitingAttempt> {
-        let (id, evidence) = (self.hash()?, self.hash()?);
         let flags = self.body.byte()?;
         let shown = self.shown(flags)?;
         let address = self.address(flags)?;
         let spot = if flags & has::SPOT != 0 { Some(self.spot()?) } else { None };
         let teaches = flags & has::TEACHES != 0;
-        let (assessment, _) = self.assessment()?;
+        let (Head { id, evidence, .. }, assessment) = packed_answer::read(&mut self.body, &self.spots)?;
         Some(WaitingAttempt { id, evidence, shown, address, spot, teaches, assessment })
-    }
-
-    /// An answer, and whether its success was logged.
-    fn assessment(&mut self) -> Option<(StoredAssessment, bool)> {
-        let time = self.time()?;
-        let packed = u32::from_le_bytes(self.body.fixed()?);
-        let is_set = |bit| packed & bit != 0;
-        let data_set = self.body.number()?.try_into().ok()?;
-        let travel = self.travel()?;
-        let entry = if is_set(words::LISTED) { Some(self.entry()?) } else { None };
-        let decision = if is_set(words::CHALLENGE) {
-            Decision { action: Action::Challenge, reason: Reason::ConfidenceLow }
-        } else {
-            Decision { action: Action::None, reason: Reason::ConfidenceNotLow }
-        };
-        let assessment = StoredAssessment {
-            time,
-            confidence: confidence(packed),
-            impossible_travel: answer(packed >> 2)?,
-            travel,
-            new_device: answer(packed >> 10)?,
-            cookie_known: is_set(words::COOKIE_KNOWN),
-            untrusted_ip: answer(packed >> 18)?,
-            entry,
-            decision,
-            data_set,
-        };
-        Some((assessment, is_set(words::SUCCESS_LOGGED)))
-    }
-
-    fn travel(&mut self) -> Option<Option<StoredTravel>> {
-        let flags = self.body.byte()?;
-        if flags & travel::THERE == 0 {
-            return Some(None);
-        }
-        Some(Some(StoredTravel {
-            from: self.spot()?,
-            from_time: self.time()?,
-            to: self.spot()?,
-            with_speed: flags & travel::WITH_SPEED != 0,
-            known_place: flags & travel::KNOWN_PLACE != 0,
-        }))
-    }
-
-    fn entry(&mut self) -> Option<StoredEntry> {
-        let flags = self.body.byte()?;
-        let ip = self.address(flags)??;
-        let prefix_len = self.body.byte()?;
-        let source = self.body.text()?.into();
-        let number = self.body.byte()?;
-        let category = Category::ALL.into_iter().find(|known| *known as u8 == number)?;
-        Some(StoredEntry { ip, prefix_len, source, category })
-    }
-}
-
-fn confidence(bits: u32) -> Confidence {
-    Confidence::ALL[(bits & 3) as usize]
-}
-
-/// The answer in eight bits of the words.
-fn answer(bits: u32) -> Option<Option<StoredAnswer>> {
-    match bits & 0x3f {
-        0 => Some(None),
-        number => {
-            let answer = Answer::from_number((number - 1) as u8)?;
-            Some(Some(StoredAnswer { answer, confidence: confidence(bits >> 6) }))
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use model::assessment::Category;
+    use model::{Action, Answer, Confidence, Decision, Reason};
+
     use super::*;
+    use crate::answers::{StoredAnswer, StoredEntry, StoredTravel};
+    use crate::{RecentAnswer, StoredAssessment};
 
     fn spot(latitude_e7: i32, city: Option<&str>) -> Spot {
         let point = Point { latitude_e7, longitude_e7: -1_800_000_000 };
-        Spot { point, radius_m: 20_000, city: city.map(Arc::from), country: city.map(|_| "NL".into()) }
+        Spot { point, radius_m: 20_000, city: city.map(Into::into), country: city.map(|_| "NL".into()) }
     }
 
     fn assessment(ip: IpAddr) -> StoredAssessment {
@@ -490,7 +412,7 @@ mod tests {
                 last: Some(LastPlace { spot: spot(2, None), time: Timestamp(1_767_571_100_000) }),
                 stored: vec![StoredPlace { spot: spot(3, Some("")), last_seen: Timestamp(1_700_000_000_000) }],
             },
-            answers: Answers(vec![
+            answers: Answers::from_iter([
                 RecentAnswer { id: 3, evidence: 4, assessment: assessment(v4), success_logged: true },
                 RecentAnswer {
                     id: 5,
@@ -523,9 +445,15 @@ mod tests {
         assert_eq!(unpack(&longer), Err(CorruptProfile::Damaged(longer.len())));
         let other = FORMAT_VERSION + 1;
         assert_eq!(unpack(&[other, 2, 3]), Err(CorruptProfile::UnknownVersion(other)));
-        let no_such_length = [FORMAT_VERSION, 0, 0, 0xff, 0xff, 0x7f];
-        assert_eq!(unpack(&no_such_length), Err(CorruptProfile::Damaged(6)));
-        let far_time = [&[FORMAT_VERSION][..], &[0xff; 9], &[0x01, 1, 0x02]].concat();
+        let head = [FORMAT_VERSION, head::LAST_PLACE, 0, 0, 0, 0, 0, 0];
+        let no_such_length = [&head[..], &[0xff, 0xff, 0x7f]].concat();
+        assert_eq!(unpack(&no_such_length), Err(CorruptProfile::Damaged(11)));
+        let free_spot = [&head[..], &[1, 0, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(unpack(&free_spot), Err(CorruptProfile::Damaged(free_spot.len())), "a place at a free number");
+        let place = [1, spot::THERE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (now, far) = ([0, 0, 0], [&[0xff; 8][..], &[0x01, 0, 0]].concat());
+        assert!(unpack(&[&head[..], &place, &now].concat()).is_ok());
+        let far_time = [&head[..], &place, &far].concat();
         assert_eq!(unpack(&far_time), Err(CorruptProfile::Damaged(far_time.len())));
     }
 }

@@ -14,7 +14,7 @@ pub struct WaitingAttempt {
     /// Hash of the event's id.
     pub id: u64,
     /// Hash of the attempt's evidence.
-    pub evidence: u64,
+    pub evidence: u32,
     /// The attempt's device.
     pub shown: Shown,
     /// The attempt's address, for the log record of its completion.

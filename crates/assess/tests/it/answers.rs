@@ -22,7 +22,7 @@ fn spot(latitude: f64, longitude: f64) -> Spot {
 }
 
 fn agent(text: u64, version: u64) -> AgentPrint {
-    AgentPrint { text, browser: Some((1, Version::from_parts(vec![version]))) }
+    AgentPrint { text, browser: Some((1, Version::from_parts(&[version]))) }
 }
 
 fn shown(cookie: u64, text: u64) -> Shown {

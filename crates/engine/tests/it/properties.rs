@@ -76,7 +76,7 @@ proptest! {
             let profile = world.profile(user);
             prop_assert!(profile.devices.0.len() <= 10);
             prop_assert!(profile.places.stored.len() <= 10);
-            prop_assert!(profile.answers.0.len() <= 8);
+            prop_assert!(profile.answers.len() <= 8);
             prop_assert!(profile.waiting.0.len() <= 8);
         }
     }

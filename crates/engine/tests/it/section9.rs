@@ -273,7 +273,7 @@ fn case_13_a_hundred_thousand_logins_of_one_user_grow_nothing() {
     // Numbers of data sets and times may take some bytes more.
     assert!(late <= early + 64, "{early} bytes after 100 logins, {late} at most later");
     let profile = world.profile("u1");
-    assert_eq!((profile.devices.0.len(), profile.places.stored.len(), profile.answers.0.len()), (10, 6, 8));
+    assert_eq!((profile.devices.0.len(), profile.places.stored.len(), profile.answers.len()), (10, 6, 8));
     assert_eq!(world.partition.stats().profiles, 1);
 }
 

@@ -73,7 +73,7 @@ fn a_verdict_has_the_references_words() {
         tenant: "acme.example".into(),
         user_id: "u1".into(),
         time: Timestamp(1_772_438_400_500),
-        risk_assessment: &risk,
+        risk_assessment: (&risk).into(),
         decision: CHALLENGE,
         data_versions: &versions,
     };
@@ -214,4 +214,26 @@ fn the_content_type_names_the_encoding() {
     ] {
         assert_eq!(Encoding::from_content_type(content_type), wanted, "{content_type}");
     }
+}
+
+#[test]
+fn an_assessment_that_is_written_already_is_used_as_it_is() {
+    let risk = risk();
+    let mut json = Vec::new();
+    Encoding::Json.encode(&risk, &mut json).unwrap();
+    let versions = DataVersions::default();
+    let mut verdict = Verdict {
+        event_id: "e1".into(),
+        tenant: "acme.example".into(),
+        user_id: "u1".into(),
+        time: Timestamp(0),
+        risk_assessment: (&risk).into(),
+        decision: CHALLENGE,
+        data_versions: &versions,
+    };
+    let (mut wanted, mut written) = (Vec::new(), Vec::new());
+    Encoding::Json.encode(&verdict, &mut wanted).unwrap();
+    verdict.risk_assessment = verdict.risk_assessment.with_json(&json);
+    Encoding::Json.encode(&verdict, &mut written).unwrap();
+    assert_eq!(written, wanted);
 }

@@ -1,6 +1,6 @@
 //! Whatever arrives, the decoders answer: properties over arbitrary bytes and damaged events.
 
-use model::codec::decode;
+use model::codec::{decode, decode_any_json};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -73,12 +73,62 @@ fn any_path() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    " ",
+    "\n",
+    "\"",
+    "\\",
+    "\\n",
+    "\\u00e9",
+    "\\ud800",
+    "\\udc00",
+    "null",
+    "true",
+    "false",
+    "0",
+    "12",
+    "-",
+    ".",
+    "5",
+    "e",
+    "E+3",
+    "1e400",
+    "\"a\"",
+    "\"ip\"",
+    "\"methods\":",
+    "\"logins_count\":",
+    "\"user_id\":\"v\"",
+    "{}",
+    "[]",
+    "{\"a\":1}",
+    "\"ip\":\"192.0.2.1\"",
+    "é",
+    "\u{7f}",
+    "\u{1}",
+    "99999999999999999999",
+    "-0",
+];
+
 fn shown(payload: &[u8], content_type: Option<&str>) -> String {
-    let mut scratch = String::new();
-    match decode(payload, content_type, &mut scratch) {
+    let shown = |decoded: Result<_, model::Unreadable>| match decoded {
         Ok(event) => format!("{event:?}"),
-        Err(unreadable) => unreadable.reason().to_owned(),
+        Err(unreadable) => format!("{}: {unreadable}", unreadable.reason()),
+    };
+    let (mut scratch, mut other_scratch) = (String::new(), String::new());
+    let decoded = shown(decode(payload, content_type, &mut scratch));
+    if content_type == JSON
+        && !payload.is_empty()
+        && let Ok(text) = std::str::from_utf8(payload)
+    {
+        assert_eq!(decoded, shown(decode_any_json(text, &mut other_scratch)), "{text}");
     }
+    decoded
 }
 
 proptest! {
@@ -94,6 +144,7 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "[\\PC\"\\\\{}\\[\\],:0-9eE+.u-]{0,120}") {
         shown(text.as_bytes(), JSON);
+        shown(format!("{{\"id\":\"e\",\"time\":1772438400000,\"tenant\":{{\"id\":\"t\"}},\"user\":{{\"user_id\":\"u\"}},\"x\":{text}}}").as_bytes(), JSON);
         shown(format!("{{\"x\":{text}}}").as_bytes(), JSON);
         shown(format!("{{\"x\":\"{text}\",\"y\":1e400}}").as_bytes(), JSON);
     }
@@ -122,6 +173,21 @@ proptest! {
         for (path, value) in changes {
             put(&mut event, path, value);
         }
-        prop_assert_eq!(shown(&to_json(&event), JSON), shown(&to_msgpack(&event), MSGPACK));
+        let read = shown(&to_json(&event), JSON);
+        prop_assert_eq!(&read, &shown(&to_msgpack(&event), MSGPACK));
+        prop_assert_eq!(&read, &shown(&serde_json::to_vec_pretty(&event).unwrap(), JSON));
+    }
+
+    /// Pieces of JSON in any order: closer to what a reader takes than arbitrary text is.
+    #[test]
+    fn pieces_of_json(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..12)) {
+        let value = pieces.concat();
+        for field in ["x", "id", "time", "user", "request", "stats", "authentication"] {
+            let event = format!(
+                r#"{{"tenant":{{"id":"t"}},"user":{{"user_id":"u"}},"time":1772438400000,"id":"e","{field}":{value}}}"#
+            );
+            shown(event.as_bytes(), JSON);
+            shown(event.replacen(&format!("\"{field}\""), "\"y\"", 1).as_bytes(), JSON);
+        }
     }
 }

@@ -7,7 +7,7 @@ use profile::{AgentPrint, Device, Devices};
 
 /// A browser of a family (0: not recognised) in a version.
 fn agent(text: u64, family: u32, version: u64) -> AgentPrint {
-    let browser = (family > 0).then(|| (family, Version::from_parts(vec![version])));
+    let browser = (family > 0).then(|| (family, Version::from_parts(&[version])));
     AgentPrint { text, browser }
 }
 

@@ -21,7 +21,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn agent() -> impl Strategy<Value = AgentPrint> {
-    let version = vec(any::<u64>(), 0..20).prop_map(Version::from_parts);
+    let version = vec(any::<u64>(), 0..20).prop_map(|parts| Version::from_parts(&parts));
     (any::<u64>(), option::of((any::<u32>(), version))).prop_map(|(text, browser)| AgentPrint { text, browser })
 }
 
@@ -84,7 +84,7 @@ fn assessment() -> impl Strategy<Value = StoredAssessment> {
 fn waiting() -> impl Strategy<Value = WaitingAttempt> {
     let shown = (option::of(any::<u64>()), option::of(agent())).prop_map(|(cookie, agent)| Shown { cookie, agent });
     let place = (option::of(any::<IpAddr>()), option::of(spot()));
-    (any::<u64>(), any::<u64>(), shown, place, any::<bool>(), assessment()).prop_map(
+    (any::<u64>(), any::<u32>(), shown, place, any::<bool>(), assessment()).prop_map(
         |(id, evidence, shown, (address, spot), teaches, assessment)| WaitingAttempt {
             id,
             evidence,
@@ -105,7 +105,7 @@ fn any_profile() -> impl Strategy<Value = Profile> {
     });
     let last = (spot(), time()).prop_map(|(spot, time)| LastPlace { spot, time });
     let stored = (spot(), time()).prop_map(|(spot, last_seen)| StoredPlace { spot, last_seen });
-    let answer = (any::<u64>(), any::<u64>(), assessment(), any::<bool>()).prop_map(
+    let answer = (any::<u64>(), any::<u32>(), assessment(), any::<bool>()).prop_map(
         |(id, evidence, assessment, success_logged)| RecentAnswer { id, evidence, assessment, success_logged },
     );
     (
@@ -120,7 +120,7 @@ fn any_profile() -> impl Strategy<Value = Profile> {
             mark,
             devices: Devices(devices),
             places: Places { last, stored },
-            answers: Answers(answers),
+            answers: Answers::from_iter(answers),
             waiting: Waiting(waiting),
         })
 }
@@ -163,6 +163,90 @@ proptest! {
     }
 }
 
+/// What is done to recent answers.
+#[derive(Debug, Clone)]
+enum Edit {
+    Remember(RecentAnswer),
+    NoteSuccess(prop::sample::Index),
+    /// The profile goes through its bytes, with a place that it did not have before.
+    Store(Option<Spot>),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    // Few ids and times, so that some are the same.
+    let answer = (0u64..4, 0u32..2, 0i64..3, assessment(), any::<bool>()).prop_map(
+        |(id, evidence, second, assessment, success_logged)| {
+            let time = Timestamp(1_772_438_400_000 + second * 1000);
+            RecentAnswer { id, evidence, assessment: StoredAssessment { time, ..assessment }, success_logged }
+        },
+    );
+    prop_oneof![
+        3 => answer.prop_map(Edit::Remember),
+        1 => any::<prop::sample::Index>().prop_map(Edit::NoteSuccess),
+        2 => option::of(spot()).prop_map(Edit::Store),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    /// Answers that are edited as bytes are what a plain list of answers would be.
+    #[test]
+    fn answers_edited_in_place_are_answers_edited_in_a_list(edits in vec(edit(), 0..40), max in 0usize..6) {
+        let mut profile = Profile::default();
+        let mut list: Vec<RecentAnswer> = Vec::new();
+        for edit in edits {
+            match edit {
+                Edit::Remember(answer) => {
+                    profile.answers.remember(&answer, max);
+                    list.push(answer);
+                    list.drain(..list.len().saturating_sub(max));
+                }
+                Edit::NoteSuccess(index) if !list.is_empty() => {
+                    let RecentAnswer { id, evidence, ref assessment, .. } = list[index.index(list.len())];
+                    let time = assessment.time;
+                    profile.answers.note_success_logged(id, evidence, time);
+                    let is_it = |a: &&mut RecentAnswer| a.id == id && a.evidence == evidence && a.assessment.time == time;
+                    list.iter_mut().find(is_it).unwrap().success_logged = true;
+                }
+                Edit::NoteSuccess(_) => {}
+                Edit::Store(spot) => {
+                    if let Some(spot) = spot {
+                        profile.places.last = Some(LastPlace { spot, time: Timestamp(0) });
+                    }
+                    let stored = unpack(&pack(&profile)).unwrap();
+                    prop_assert_eq!(&stored, &profile);
+                    profile = stored;
+                }
+            }
+            prop_assert_eq!(profile.answers.iter().collect::<Vec<_>>(), list.clone());
+            prop_assert_eq!(profile.answers.len(), list.len());
+            for (id, evidence, second) in [(0, 0, 0), (1, 1, 1), (2, 0, 3), (3, 1, 2)] {
+                let time = Timestamp(1_772_438_400_000 + second * 1000);
+                let near = |a: &&RecentAnswer| a.id == id && a.assessment.time.distance_ms(time) <= 1000;
+                let repeated = list.iter().filter(near).find(|a| a.evidence == evidence);
+                prop_assert_eq!(profile.answers.repeated(id, evidence, time, 1000), repeated.cloned());
+                let logged = list.iter().filter(near).any(|a| a.success_logged);
+                prop_assert_eq!(profile.answers.success_logged(id, time, 1000), logged);
+            }
+        }
+    }
+
+    /// However many answers come and go, no spot is kept that nothing names.
+    #[test]
+    fn spots_that_nothing_names_are_not_kept(answers in vec(assessment(), 20..60)) {
+        let mut profile = Profile::default();
+        for (id, assessment) in answers.into_iter().enumerate() {
+            let answer = RecentAnswer { id: id as u64, evidence: 0, assessment, success_logged: false };
+            profile.answers.remember(&answer, 3);
+            profile = unpack(&pack(&profile)).unwrap();
+        }
+        let again = Profile { answers: profile.answers.iter().collect(), ..Profile::default() };
+        let (long_lived, fresh) = (pack(&profile).len(), pack(&again).len());
+        prop_assert!(long_lived <= fresh + 6, "{} bytes, made anew {}", long_lived, fresh);
+    }
+}
+
 #[test]
 fn another_version_is_refused() {
     let mut bytes = pack(&Profile::default()).into_vec();
@@ -182,7 +266,7 @@ fn a_users_usual_profile_is_small() {
         city: Some(city.into()),
         country: Some("PT".into()),
     };
-    let agent = |text| AgentPrint { text, browser: Some((7, Version::from_parts(vec![120]))) };
+    let agent = |text| AgentPrint { text, browser: Some((7, Version::from_parts(&[120]))) };
     let device = |cookie| Device { cookie: Some(cookie), agent: Some(agent(cookie)), expiry: now };
     let profile = Profile {
         mark: Some(now),

@@ -20,7 +20,7 @@ fn assessment(time: i64) -> StoredAssessment {
     }
 }
 
-fn attempt(id: u64, evidence: u64, time: i64) -> WaitingAttempt {
+fn attempt(id: u64, evidence: u32, time: i64) -> WaitingAttempt {
     let shown = Shown { cookie: None, agent: None };
     WaitingAttempt { id, evidence, shown, address: None, spot: None, teaches: true, assessment: assessment(time) }
 }
@@ -90,7 +90,7 @@ fn answers_are_remembered_by_arrival() {
     let answer = |id, time| RecentAnswer { id, evidence: 1, assessment: assessment(time), success_logged: id == 2 };
     let mut answers = Answers::default();
     for (id, time) in [(1, 500), (2, 100), (3, 300), (4, 200)] {
-        answers.remember(answer(id, time), 3);
+        answers.remember(&answer(id, time), 3);
     }
     let repeated = |id, evidence, time| answers.repeated(id, evidence, Timestamp(time), 10).is_some();
     assert!(!repeated(1, 1, 500), "the first to arrive has left");
