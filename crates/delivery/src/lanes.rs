@@ -215,10 +215,19 @@ impl Lanes {
         Some(sealed)
     }
 
+    /// Whether [`Lanes::ready`] has a batch to give out.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| !sealed.committing && sealed.batch.outstanding == 0)
+    }
+
     /// The sealed batch, once, as soon as everything that it sent on the fast lane is acknowledged.
     pub fn ready(&mut self) -> Option<Commit> {
+        if !self.is_ready() {
+            return None;
+        }
         let batch = self.id - 1;
-        let sealed = self.sealed.as_mut().filter(|sealed| !sealed.committing && sealed.batch.outstanding == 0)?;
+        let sealed = self.sealed.as_mut()?;
         sealed.committing = true;
         Some(Commit { batch, offsets: sealed.offsets.clone() })
     }

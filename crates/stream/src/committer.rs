@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(5);
 /// How often the local state is tried again when it could not be written.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-/// Batches that are committed but not in the local state: more than that, and the next commit waits.
-const MAX_UNSTORED: usize = 64;
+/// Bytes of changes that are committed but not in the local state: more than that, and the next commit waits.
+const MAX_UNSTORED_BYTES: usize = 256 << 20;
 
 /// A batch to be committed.
 pub(crate) struct Order {
@@ -108,14 +108,24 @@ impl Committer {
     /// # Errors
     /// The thread has ended, which only a panic can make it do.
     pub(crate) fn commit(&self, order: Order) -> Result<(), WorkerError> {
-        let ended = |_| WorkerError::Producer { reason: "the thread that commits has ended".to_owned() };
-        self.orders.try_send(order).map_err(ended)
+        self.orders.try_send(order).map_err(|_| ended())
     }
 
     /// What was settled since the last call.
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.outcomes.try_recv().ok()
+    ///
+    /// # Errors
+    /// The thread has ended, which only a panic can make it do.
+    pub(crate) fn outcome(&self) -> Result<Option<Outcome>, WorkerError> {
+        match self.outcomes.try_recv() {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(ended()),
+        }
     }
+}
+
+fn ended() -> WorkerError {
+    WorkerError::Producer { reason: "the thread that commits has ended".to_owned() }
 }
 
 impl Drop for Committer {
@@ -217,8 +227,8 @@ impl Thread {
     }
 
     fn commit(&mut self, order: Order) {
-        let Order { commit: Commit { batch, offsets }, group, records } = order;
-        while self.unstored.len() >= MAX_UNSTORED && !self.stopping() {
+        let Order { commit: Commit { batch, offsets }, group, mut records } = order;
+        while self.unstored_bytes() >= MAX_UNSTORED_BYTES && !self.stopping() {
             thread::sleep(STORE_RETRY);
             self.store();
         }
@@ -229,6 +239,7 @@ impl Thread {
             Ok(ends) => {
                 self.metrics.produced_all(Output::Log, records.logs.len(), records.logs.bytes());
                 self.metrics.produced_all(Output::Profile, records.changes.len(), records.changes.bytes());
+                records.logs.clear();
                 self.unstored.push_back(Unstored { batch, ends, records });
                 Outcome::Committed { batch }
             }
@@ -428,7 +439,11 @@ impl Thread {
                 let _ = self.report.send(Outcome::Stored { batch, records });
             }
         }
-        self.metrics.unstored(self.worker, self.unstored.iter().map(|of| of.records.changes.bytes()).sum());
+        self.metrics.unstored(self.worker, self.unstored_bytes());
+    }
+
+    fn unstored_bytes(&self) -> usize {
+        self.unstored.iter().map(|of| of.records.changes.bytes()).sum()
     }
 
     fn stopping(&self) -> bool {

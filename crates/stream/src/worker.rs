@@ -241,11 +241,20 @@ impl Worker {
     fn handle(&mut self, record: &BorrowedMessage<'_>) -> Result<Result<(), StateError>, WorkerError> {
         let (number, offset) = (record.partition(), record.offset());
         let stream = &self.metrics.stream;
-        if self.lanes.admit(number, offset) != Admission::Handle {
-            // What was fetched for a partition that was given up, paused or rewound is dropped by librdkafka;
-            // this is a second lock.
-            stream.foreign();
-            return Ok(Ok(()));
+        // What was fetched for a partition that was given up, paused or rewound is dropped by librdkafka; this
+        // is a second lock.
+        match self.lanes.admit(number, offset) {
+            Admission::Handle => {}
+            Admission::NotServed => {
+                stream.foreign();
+                // Where it is ours its consumer has gone past this record.
+                self.displaced.insert(number);
+                return Ok(Ok(()));
+            }
+            Admission::Repeated => {
+                stream.foreign();
+                return Ok(Ok(()));
+            }
         }
         let timestamp_ms = record.timestamp().to_millis();
         let content_type = match record.headers().map(|all| headers::text(all, "content-type")) {
@@ -382,21 +391,26 @@ impl Worker {
 
     /// Hands the sealed batch to the committer when its verdicts are out.
     fn submit(&mut self, consumer: &Member) -> Result<(), WorkerError> {
-        if self.committing {
+        if self.committing || !self.lanes.is_ready() {
             return Ok(());
         }
-        let Some(commit) = self.lanes.ready() else { return Ok(()) };
-        let records = self.sealed.take().unwrap_or_default();
         // Between two polls nothing moves: who this names has handled every record of the batch.
         let Some(group) = consumer.group_metadata() else {
             return Err(WorkerError::Consumer { reason: "it is not in its group".to_owned() });
         };
+        // Asked after that: a member that was thrown out has lost its name too, and for the nameless the
+        // brokers check no generation. The next poll says that its partitions are gone.
+        if consumer.assignment_lost() {
+            return Ok(());
+        }
+        let Some(commit) = self.lanes.ready() else { return Ok(()) };
+        let records = self.sealed.take().unwrap_or_default();
         self.committing = true;
         self.committer.commit(Order { commit, group, records })
     }
 
     fn outcomes(&mut self, consumer: &Member) -> Result<(), WorkerError> {
-        while let Some(outcome) = self.committer.outcome() {
+        while let Some(outcome) = self.committer.outcome()? {
             match outcome {
                 Outcome::Committed { batch } => {
                     self.committing = false;
