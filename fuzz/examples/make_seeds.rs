@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (number, labelled) in traffic.iter().step_by(traffic.len() / 12).enumerate() {
         let user = labelled.user_id.as_deref().unwrap_or_default();
         let profile = partition.profile(&labelled.tenant, user, &fingerprints);
-        save("packed", &format!("profile-{number}"), &packed::pack(&profile))?;
+        save("packed", &format!("profile-{number}"), &packed::pack(&profile?))?;
     }
 
     save("database", "city", &small_database()?)?;
