@@ -30,7 +30,7 @@ pub fn record(bytes: &[u8], content_type: &str) {
         let generally = decode_any_json(text, &mut other_scratch);
         assert_eq!(format!("{decoded:?}"), format!("{generally:?}"), "both readers");
     }
-    match decoded(bytes, Some(content_type), &mut scratch) {
+    match decoded {
         Ok(event) => two_steps(&event),
         Err(unreadable) => assert!(Unreadable::REASONS.contains(&unreadable.reason()), "{unreadable}"),
     }

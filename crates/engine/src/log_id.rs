@@ -41,17 +41,17 @@ pub fn log_id(event: &LoginEvent<'_>) -> String {
     named.extend_from_slice(&event.time.0.to_le_bytes());
     let hash = SipHasher24::new_with_key(&KEY).hash(&named);
 
-    let mut id = String::with_capacity(32);
-    push_hex(&mut id, event.time.0 as u64, 12);
-    push_hex(&mut id, hash.h1, 16);
-    push_hex(&mut id, hash.h2, 4);
-    id
+    let mut id = [0; 32];
+    put_hex(&mut id[..12], event.time.0 as u64);
+    put_hex(&mut id[12..28], hash.h1);
+    put_hex(&mut id[28..], hash.h2);
+    String::from_utf8_lossy(&id).into_owned()
 }
 
-/// Appends the lowest hexadecimal digits of a number.
-fn push_hex(text: &mut String, number: u64, digits: u32) {
-    for digit in (0..digits).rev() {
-        let nibble = (number >> (4 * digit) & 0xf) as u8;
-        text.push(char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }));
+/// Fills a text with the lowest hexadecimal digits of a number.
+fn put_hex(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }

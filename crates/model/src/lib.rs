@@ -24,6 +24,7 @@ pub mod schema;
 pub mod time;
 pub mod unreadable;
 pub mod verdict;
+mod when;
 
 pub use address::{canonical_ip, is_non_public, parse_ip, parse_network};
 pub use assessment::{Answer, Assessment, Assessor, Confidence, Details, RiskAssessment};
