@@ -80,6 +80,8 @@ pub(crate) struct Worker {
     committing: bool,
     /// Batches that are committed but not in the local state.
     unstored: usize,
+    /// Partitions that were restored since the last order, and up to where.
+    restored: Vec<(i32, i64)>,
     /// Partitions wait for the committer before their state can be restored.
     restore_due: bool,
     /// Partitions whose consumer has to be moved before they are served.
@@ -131,6 +133,7 @@ impl Worker {
             spare: Vec::new(),
             committing: false,
             unstored: 0,
+            restored: Vec::new(),
             restore_due: false,
             displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
@@ -392,7 +395,8 @@ impl Worker {
             return Err(WorkerError::Consumer { reason: "it is not in its group".to_owned() });
         };
         self.committing = true;
-        self.committer.commit(Order { commit, group, records })
+        let restored = std::mem::take(&mut self.restored);
+        self.committer.commit(Order { commit, group, records, restored })
     }
 
     fn outcomes(&mut self, consumer: &Member) -> Result<(), WorkerError> {
@@ -544,6 +548,8 @@ impl Worker {
                 self.state_failed(consumer, partition, &error)?;
                 continue;
             }
+            self.restored.retain(|(of, _)| *of != partition);
+            self.restored.push((partition, restored.position));
             if self.displaced.remove(&partition) {
                 self.seek(consumer, &[(partition, restored.committed)])?;
             }

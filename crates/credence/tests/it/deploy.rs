@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use credence::config::{Config, Inputs};
 use credence::metrics::{DataMetrics, ScoringMetrics};
 use credence::service::stream_config;
+use delivery::{Change, Handler, LocalState, Outputs, Source, StateError};
 use engine::StoreStats;
 use intel::SourceInfo;
 use prometheus::proto::MetricType;
-use delivery::{Change, Handler, LocalState, Outputs, Source, StateError};
 use prometheus::{IntCounter, Registry};
 use serde_json::Value;
 use stream::embedded::Embedded;
@@ -136,8 +136,14 @@ impl LocalState for Idle {
     fn position(&self, _partition: i32) -> Result<Option<i64>, StateError> {
         Ok(None)
     }
-    fn apply(&self, _: i32, _: &mut dyn Iterator<Item = Change<'_>>, _: i64) -> Result<(), StateError> {
-        Ok(())
+    fn apply(
+        &self,
+        _: i32,
+        _: Option<i64>,
+        _: &mut dyn Iterator<Item = Change<'_>>,
+        _: i64,
+    ) -> Result<bool, StateError> {
+        Ok(true)
     }
     fn reset(&self, _partition: i32) -> Result<(), StateError> {
         Ok(())
