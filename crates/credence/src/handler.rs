@@ -169,7 +169,12 @@ impl Handler for ScoringHandler {
     }
 
     fn rewind(&mut self) -> Result<(), StateError> {
-        let rewound = |served: &mut Served| served.partition.rewind().map_err(|error| state_error(&error));
+        let rewound = |served: &mut Served| {
+            // What was handled last is handled again, but earlier records come first, and a sweep before
+            // them must not forget what they need.
+            served.clock = SlowClock::default();
+            served.partition.rewind().map_err(|error| state_error(&error))
+        };
         self.partitions.values_mut().try_for_each(rewound)
     }
 }

@@ -3,10 +3,10 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
-use delivery::{Change, LocalState, StateError};
+use delivery::{Change, Continuation, LocalState, StateError};
 use engine::{Backing, BackingError};
 use profile::Fingerprints;
 use store::{Identity, Options, PartitionStore, StoreError, Stores};
@@ -84,6 +84,11 @@ impl DiskStores {
     fn partition(&self, partition: i32) -> Result<PartitionStore, StateError> {
         self.stores.partition(partition.unsigned_abs()).map_err(local)
     }
+
+    fn moving(&self, partition: i32) -> Option<MutexGuard<'_, ()>> {
+        let moving = self.moving.get(partition.unsigned_abs() as usize)?;
+        Some(moving.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What the stream makes of an error of the store's.
@@ -102,22 +107,26 @@ impl LocalState for DiskStores {
     fn apply(
         &self,
         partition: i32,
+        from: Option<i64>,
         changes: &mut dyn Iterator<Item = Change<'_>>,
         next: i64,
-    ) -> Result<(), StateError> {
+    ) -> Result<bool, StateError> {
         let store = self.partition(partition)?;
-        let _moving = self
-            .moving
-            .get(partition.unsigned_abs() as usize)
-            .map(|moving| moving.lock().unwrap_or_else(PoisonError::into_inner));
-        if store.position().map_err(local)?.is_some_and(|position| position >= next) {
-            return Ok(());
+        let _moving = self.moving(partition);
+        match Continuation::of(store.position().map_err(local)?, from, next) {
+            Continuation::Late => Ok(true),
+            Continuation::Hole => Ok(false),
+            Continuation::Follows => {
+                store.apply(changes.map(|change| (change.key, change.value)), next).map_err(local)?;
+                Ok(true)
+            }
         }
-        store.apply(changes.map(|change| (change.key, change.value)), next).map_err(local)
     }
 
     fn reset(&self, partition: i32) -> Result<(), StateError> {
-        self.partition(partition)?.clear().map_err(local)
+        let store = self.partition(partition)?;
+        let _moving = self.moving(partition);
+        store.clear().map_err(local)
     }
 }
 

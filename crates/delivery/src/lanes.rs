@@ -188,10 +188,11 @@ impl Lanes {
         self.sealed.is_none() && self.open.records == 0
     }
 
-    /// Whether everything that was handled of a partition is committed.
+    /// Whether everything that was handled of a partition is committed, and nothing else of it is on its
+    /// way: state expires without a record, so a sealed batch may change any partition.
     #[must_use]
     pub fn is_settled_for(&self, partition: i32) -> bool {
-        self.served(partition).is_none_or(|served| served.next == served.committed)
+        self.served(partition).is_none_or(|served| served.next == served.committed && self.sealed.is_none())
     }
 
     /// Seals the open batch, where it holds a record and no other batch is on its way. Changed state has to
@@ -381,6 +382,18 @@ mod tests {
         assert!(lanes.restored(0, Some(1)));
         assert_eq!(lanes.admit(0, 0), Admission::Repeated);
         assert!(lanes.restoring().eq([1]));
+    }
+
+    #[test]
+    fn a_partition_is_not_settled_while_any_batch_is_on_its_way() {
+        let mut lanes = serving();
+        lanes.handled(1, 0, 0);
+        assert!(lanes.is_settled_for(0));
+        let batch = lanes.seal().unwrap_or_default();
+        assert!(!lanes.is_settled_for(0), "its state may have changed in this batch without a record");
+        assert!(lanes.ready().is_some());
+        lanes.committed(batch);
+        assert!(lanes.is_settled_for(0) && lanes.is_settled_for(1));
     }
 
     #[test]

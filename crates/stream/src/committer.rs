@@ -53,6 +53,8 @@ pub(crate) struct Order {
     /// somebody else cannot commit for them.
     pub(crate) group: ConsumerGroupMetadata,
     pub(crate) records: DurableBatch,
+    /// Partitions whose state was restored since the last order, and up to where.
+    pub(crate) restored: Vec<(i32, i64)>,
 }
 
 /// What became of a batch.
@@ -97,6 +99,7 @@ impl Committer {
             report,
             stop: Arc::clone(&stop),
             producer: None,
+            reached: Ends::new(),
             unstored: VecDeque::new(),
         };
         thread::Builder::new().name(format!("commit-{worker}")).spawn(move || thread.run(&receive))?;
@@ -198,7 +201,8 @@ enum Failure {
 /// A committed batch on its way into the local state.
 struct Unstored {
     batch: u64,
-    ends: Ends,
+    /// For each partition the position that the changes follow, and the one after them.
+    spans: Vec<(i32, Option<i64>, i64)>,
     records: DurableBatch,
 }
 
@@ -210,6 +214,8 @@ struct Thread {
     report: Sender<Outcome>,
     stop: Arc<AtomicBool>,
     producer: Option<Transactional>,
+    /// Up to where the state of each partition was restored, or committed here since.
+    reached: Ends,
     unstored: VecDeque<Unstored>,
 }
 
@@ -227,7 +233,8 @@ impl Thread {
     }
 
     fn commit(&mut self, order: Order) {
-        let Order { commit: Commit { batch, offsets }, group, mut records } = order;
+        let Order { commit: Commit { batch, offsets }, group, mut records, restored } = order;
+        self.reached.extend(restored);
         while self.unstored_bytes() >= MAX_UNSTORED_BYTES && !self.stopping() {
             thread::sleep(STORE_RETRY);
             self.store();
@@ -240,7 +247,9 @@ impl Thread {
                 self.metrics.produced_all(Output::Log, records.logs.len(), records.logs.bytes());
                 self.metrics.produced_all(Output::Profile, records.changes.len(), records.changes.bytes());
                 records.logs.clear();
-                self.unstored.push_back(Unstored { batch, ends, records });
+                let span = |(partition, end)| (partition, self.reached.insert(partition, end), end);
+                let spans = ends.into_iter().map(span).collect();
+                self.unstored.push_back(Unstored { batch, spans, records });
                 Outcome::Committed { batch }
             }
             Err(Failure::Aborted(fatal)) => Outcome::Aborted { batch, fatal, records },
@@ -420,8 +429,13 @@ impl Thread {
     /// Brings the local state up to date, as far as it can be written.
     fn store(&mut self) {
         while let Some(next) = self.unstored.front() {
-            let stored = next.ends.iter().try_for_each(|(partition, end)| {
-                self.state.apply(*partition, &mut next.records.changes.of(*partition), *end)
+            let stored = next.spans.iter().try_for_each(|(partition, from, end)| {
+                let mut changes = next.records.changes.of(*partition);
+                if self.state.apply(*partition, *from, &mut changes, *end)? {
+                    return Ok(());
+                }
+                let reason = format!("partition {partition} was thrown away below position {end}");
+                Err(StateError::Damaged(reason))
             });
             if let Err(error) = stored {
                 self.metrics.state_error(&error);

@@ -52,6 +52,8 @@ pub(crate) struct Restored {
     pub(crate) partition: i32,
     /// Where it has to be read on; `None`: nothing was ever committed.
     pub(crate) committed: Option<i64>,
+    /// Up to where the local copy holds the changelog.
+    pub(crate) position: i64,
 }
 
 /// Which partitions are wanted, each with the number of its request: a later request for the same
@@ -153,6 +155,8 @@ enum Failed {
     Kafka(#[from] KafkaError),
     #[error("{1}")]
     State(i32, StateError),
+    #[error("the local copy of partition {0} was thrown away meanwhile")]
+    Moved(i32),
 }
 
 /// The log of the clients that read the changelog.
@@ -191,6 +195,8 @@ struct Progress {
     end: i64,
     /// The offset after the last record read.
     next: i64,
+    /// What the local copy holds by now; `None`: nothing.
+    applied: Option<i64>,
     chunk: Changes,
 }
 
@@ -207,7 +213,7 @@ impl Job {
             self.metrics.restore_failed();
             tracing::warn!(worker = self.worker, ?partitions, "state not restored: {failed}; trying again");
             if let Failed::State(partition, StateError::Damaged(_)) = &failed
-                && let Err(error) = self.state.reset(*partition)
+                && let Err(error) = self.reset(*partition)
             {
                 tracing::error!(worker = self.worker, partition, "{error}");
             }
@@ -229,6 +235,13 @@ impl Job {
 
     fn is_wanted(&self, partition: i32) -> bool {
         !self.stop.load(Ordering::Relaxed) && lock(&self.wanted).get(&partition) == Some(&self.request)
+    }
+
+    /// Throws a copy away, unless somebody else works on it by now: a later job may have completed it, and
+    /// what that read may be beyond what this one knows of.
+    fn reset(&self, partition: i32) -> Result<(), StateError> {
+        let wanted = lock(&self.wanted);
+        if wanted.get(&partition) == Some(&self.request) { self.state.reset(partition) } else { Ok(()) }
     }
 
     fn restore(&self, partitions: &[i32]) -> Result<(), Failed> {
@@ -278,8 +291,9 @@ impl Job {
             };
             let failed = |error| Failed::State(*partition, error);
             let position = self.state.position(*partition).map_err(failed)?;
+            progress.applied = position.filter(|position| (first..=progress.end).contains(position));
             progress.start = match position {
-                Some(position) if (first..=progress.end).contains(&position) => position,
+                Some(position) if progress.applied.is_some() => position,
                 None => first,
                 Some(position) => {
                     tracing::warn!(
@@ -289,7 +303,7 @@ impl Job {
                         end = progress.end,
                         "the local state is not of this {topic}: building it anew"
                     );
-                    self.state.reset(*partition).map_err(failed)?;
+                    self.reset(*partition).map_err(failed)?;
                     first
                 }
             };
@@ -358,9 +372,13 @@ impl Job {
     }
 
     fn apply(&self, partition: i32, progress: &mut Progress) -> Result<(), Failed> {
-        let applied = self.state.apply(partition, &mut progress.chunk.iter(), progress.next);
+        let applied = self.state.apply(partition, progress.applied, &mut progress.chunk.iter(), progress.next);
         progress.chunk.clear();
-        applied.map_err(|error| Failed::State(partition, error))
+        if !applied.map_err(|error| Failed::State(partition, error))? {
+            return Err(Failed::Moved(partition));
+        }
+        progress.applied = Some(progress.next);
+        Ok(())
     }
 
     fn complete(&self, partition: i32, mut progress: Progress) -> Result<(), Failed> {
@@ -368,7 +386,8 @@ impl Job {
         let records = progress.next - progress.start;
         tracing::info!(worker = self.worker, partition, records, committed = progress.committed, "state complete");
         // Nobody listens any more when the worker has ended.
-        let _ = self.report.send((self.request, Restored { partition, committed: progress.committed }));
+        let Progress { committed, next: position, .. } = progress;
+        let _ = self.report.send((self.request, Restored { partition, committed, position }));
         self.done.borrow_mut().insert(partition);
         Ok(())
     }

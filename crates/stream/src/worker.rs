@@ -80,6 +80,8 @@ pub(crate) struct Worker {
     committing: bool,
     /// Batches that are committed but not in the local state.
     unstored: usize,
+    /// Partitions that were restored since the last order, and up to where.
+    restored: Vec<(i32, i64)>,
     /// Partitions wait for the committer before their state can be restored.
     restore_due: bool,
     /// Partitions whose consumer has to be moved before they are served.
@@ -131,6 +133,7 @@ impl Worker {
             spare: Vec::new(),
             committing: false,
             unstored: 0,
+            restored: Vec::new(),
             restore_due: false,
             displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
@@ -406,7 +409,8 @@ impl Worker {
         let Some(commit) = self.lanes.ready() else { return Ok(()) };
         let records = self.sealed.take().unwrap_or_default();
         self.committing = true;
-        self.committer.commit(Order { commit, group, records })
+        let restored = std::mem::take(&mut self.restored);
+        self.committer.commit(Order { commit, group, records, restored })
     }
 
     fn outcomes(&mut self, consumer: &Member) -> Result<(), WorkerError> {
@@ -558,6 +562,8 @@ impl Worker {
                 self.state_failed(consumer, partition, &error)?;
                 continue;
             }
+            self.restored.retain(|(of, _)| *of != partition);
+            self.restored.push((partition, restored.position));
             if self.displaced.remove(&partition) {
                 self.seek(consumer, &[(partition, restored.committed)])?;
             }

@@ -136,8 +136,14 @@ impl LocalState for Idle {
     fn position(&self, _partition: i32) -> Result<Option<i64>, StateError> {
         Ok(None)
     }
-    fn apply(&self, _: i32, _: &mut dyn Iterator<Item = Change<'_>>, _: i64) -> Result<(), StateError> {
-        Ok(())
+    fn apply(
+        &self,
+        _: i32,
+        _: Option<i64>,
+        _: &mut dyn Iterator<Item = Change<'_>>,
+        _: i64,
+    ) -> Result<bool, StateError> {
+        Ok(true)
     }
     fn reset(&self, _partition: i32) -> Result<(), StateError> {
         Ok(())

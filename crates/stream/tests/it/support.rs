@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use delivery::{BatchId, Change, Changes, Handler, LocalState, Outputs, Source, StateError};
+use delivery::{BatchId, Change, Changes, Continuation, Handler, LocalState, Outputs, Source, StateError};
 use prometheus::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -58,15 +58,17 @@ impl LocalState for Memory {
     fn apply(
         &self,
         partition: i32,
+        from: Option<i64>,
         changes: &mut dyn Iterator<Item = Change<'_>>,
         next: i64,
-    ) -> Result<(), StateError> {
+    ) -> Result<bool, StateError> {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
             return Err(failure);
         }
         let mut partitions = self.partitions.lock().unwrap();
         let copied = partitions.entry(partition).or_default();
-        if copied.position.is_none_or(|position| position < next) {
+        let continuation = Continuation::of(copied.position, from, next);
+        if continuation == Continuation::Follows {
             copied.position = Some(next);
             for change in changes {
                 match change.value {
@@ -75,7 +77,7 @@ impl LocalState for Memory {
                 };
             }
         }
-        Ok(())
+        Ok(continuation != Continuation::Hole)
     }
 
     fn reset(&self, partition: i32) -> Result<(), StateError> {
