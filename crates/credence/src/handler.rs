@@ -19,6 +19,9 @@ use crate::state::{ProfileStores, state_error};
 /// expired: a fraction of a thousandth of the time, and a round through ten million takes hours.
 const SWEEP: usize = 64;
 
+/// Events of a partition over which the time by which profiles expire is the least one.
+const EXPIRY_WINDOW: u32 = 4096;
+
 /// A worker's handler.
 pub struct ScoringHandler {
     worker: usize,
@@ -31,6 +34,7 @@ pub struct ScoringHandler {
     /// What is in force until the next batch.
     context: Arc<ScoringContext>,
     encoded: Encoded,
+    expiry_window: u32,
     metrics: ScoringMetrics,
 }
 
@@ -50,13 +54,10 @@ struct SlowClock {
 }
 
 impl SlowClock {
-    /// Events of a window.
-    const WINDOW: u32 = 4096;
-
-    fn see(&mut self, time: Timestamp) {
+    fn see(&mut self, time: Timestamp, window: u32) {
         self.least = Some(self.least.map_or(time, |least| least.min(time)));
         self.seen += 1;
-        if self.seen >= Self::WINDOW {
+        if self.seen >= window {
             self.now = self.least.take();
             self.seen = 0;
         }
@@ -76,7 +77,15 @@ impl ScoringHandler {
     ) -> Self {
         let context = shared.load_full();
         let (partitions, encoded) = (HashMap::new(), Encoded::default());
-        Self { worker, scoring, partitions, stores, budget_bytes, shared, context, encoded, metrics }
+        let expiry_window = EXPIRY_WINDOW;
+        Self { worker, scoring, partitions, stores, budget_bytes, shared, context, encoded, expiry_window, metrics }
+    }
+
+    /// Takes the least time of so many events as the time by which profiles expire, for tests with few events.
+    #[must_use]
+    pub fn expire_after(mut self, events: u32) -> Self {
+        self.expiry_window = events;
+        self
     }
 
     /// Each partition has an equal share of the memory.
@@ -134,13 +143,13 @@ impl Handler for ScoringHandler {
             return Err(StateError::Unavailable(reason));
         };
         let metrics = &self.metrics;
-        let Served { partition, clock } = served;
+        let (Served { partition, clock }, window) = (served, self.expiry_window);
         let scored = self.scoring.score(record, partition, &self.context, &mut self.encoded, |event, step| {
             write_key(&event.tenant_id, event.user_id.as_deref(), outputs.key_mut());
             outputs.set_event_time_ms(event.time.0);
             metrics.count(event, step);
             if !step.ahead {
-                clock.see(event.time);
+                clock.see(event.time, window);
             }
         });
         match scored {

@@ -103,13 +103,17 @@ pub(super) struct Process {
     restorer: Restorer,
 }
 
+/// Events that decide what has expired: few, as there are few.
+const EXPIRY_EVENTS: u32 = 1;
+
 impl Process {
     pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, random: &mut Random) -> Process {
         let budget = if random.permille(500) { 0 } else { 1 << 20 };
         let shared = shared();
         let stores = Arc::new(Stores(disk.clone()));
         let handler =
-            ScoringHandler::new(name, scoring(), shared.context.clone(), stores, budget, shared.metrics.clone());
+            ScoringHandler::new(name, scoring(), shared.context.clone(), stores, budget, shared.metrics.clone())
+                .expire_after(EXPIRY_EVENTS);
         Process {
             name,
             member: None,
