@@ -9,7 +9,11 @@
 //!   dropped and built again under the same name, which makes the coordinator bring the transaction to its
 //!   end, whichever that is; only then [`Outcome::Unknown`] is reported, and the worker reads what is
 //!   committed;
-//! - the local state cannot be written: the batch is kept and written later. The commit stands.
+//! - the local state cannot be written: the changes are kept and written later. The commit stands. There is
+//!   a limit to what is kept; at it the next commit waits;
+//! - the local state is damaged, or the worker restores it for another reason: nothing more is written
+//!   before the worker has said that what was kept is void ([`Committer::forget`]). A batch that came
+//!   after a gap would hide the gap.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use delivery::{Change, Commit, LocalState, StateError};
+use delivery::{Change, Changes, Commit, LocalState, StateError};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -43,8 +47,10 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(5);
 /// How often the local state is tried again when it could not be written.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-/// Batches that are committed but not in the local state: more than that, and the next commit waits.
-const MAX_UNSTORED: usize = 64;
+/// Batches that are committed but not in the local state, and bytes of their changes: at either, the next
+/// commit waits.
+const MAX_UNSTORED: usize = 1_000;
+const MAX_UNSTORED_BYTES: usize = 64 << 20;
 
 /// A batch to be committed.
 pub(crate) struct Order {
@@ -55,24 +61,32 @@ pub(crate) struct Order {
     pub(crate) records: DurableBatch,
 }
 
+enum Request {
+    Commit(Box<Order>),
+    /// What is kept for the local state is void: it is restored from the changelog.
+    Forget,
+}
+
 /// What became of a batch.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is committed.
     Committed { batch: u64 },
-    /// It is committed and in the local state. The buffers come back.
+    /// It is committed and in the local state. Buffers come back.
     Stored { batch: u64, records: DurableBatch },
     /// Nothing of it was or will be committed. `fatal`: trying again is of no use.
     Aborted { batch: u64, fatal: Option<WorkerError>, records: DurableBatch },
     /// It may be committed or not. It is settled by now, so what is committed can be read.
     Unknown { batch: u64, records: DurableBatch },
-    /// The local state is damaged and has to be built anew.
-    Damaged,
+    /// The local state of a partition is damaged and has to be built anew.
+    Damaged { partition: i32 },
+    /// What was kept for the local state is void, as asked for.
+    Forgotten,
 }
 
 /// The worker's end of a committer.
 pub(crate) struct Committer {
-    orders: SyncSender<Order>,
+    requests: SyncSender<Request>,
     outcomes: Receiver<Outcome>,
     stop: Arc<AtomicBool>,
 }
@@ -85,8 +99,9 @@ impl Committer {
         state: Arc<dyn LocalState>,
         metrics: Arc<StreamMetrics>,
     ) -> std::io::Result<Committer> {
-        // One order at a time: the worker seals no batch before the one before is settled.
-        let (orders, receive) = sync_channel(1);
+        // One request at a time: the worker seals no batch before the one before is settled, and forgets
+        // between two batches.
+        let (requests, receive) = sync_channel(1);
         let (report, outcomes) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let mut thread = Thread {
@@ -98,9 +113,10 @@ impl Committer {
             stop: Arc::clone(&stop),
             producer: None,
             unstored: VecDeque::new(),
+            halted: false,
         };
         thread::Builder::new().name(format!("commit-{worker}")).spawn(move || thread.run(&receive))?;
-        Ok(Committer { orders, outcomes, stop })
+        Ok(Committer { requests, outcomes, stop })
     }
 
     /// Hands a batch over.
@@ -108,8 +124,20 @@ impl Committer {
     /// # Errors
     /// The thread has ended, which only a panic can make it do.
     pub(crate) fn commit(&self, order: Order) -> Result<(), WorkerError> {
+        self.ask(Request::Commit(Box::new(order)))
+    }
+
+    /// Makes what is kept for the local state void, and asks for word of it. No batch is on its way.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`].
+    pub(crate) fn forget(&self) -> Result<(), WorkerError> {
+        self.ask(Request::Forget)
+    }
+
+    fn ask(&self, request: Request) -> Result<(), WorkerError> {
         let ended = |_| WorkerError::Producer { reason: "the thread that commits has ended".to_owned() };
-        self.orders.try_send(order).map_err(ended)
+        self.requests.try_send(request).map_err(ended)
     }
 
     /// What was settled since the last call.
@@ -201,15 +229,23 @@ struct Thread {
     stop: Arc<AtomicBool>,
     producer: Option<Transactional>,
     unstored: VecDeque<Unstored>,
+    /// The local state is damaged: nothing is written to it until the worker has taken note.
+    halted: bool,
 }
 
 impl Thread {
-    fn run(&mut self, orders: &Receiver<Order>) {
+    fn run(&mut self, requests: &Receiver<Request>) {
         // Ahead of the first batch, which need not wait for it then. Where it fails the first batch tries.
         self.producer = self.initialised();
         loop {
-            match orders.recv_timeout(STORE_RETRY) {
-                Ok(order) => self.commit(order),
+            match requests.recv_timeout(STORE_RETRY) {
+                Ok(Request::Commit(order)) => self.commit(*order),
+                Ok(Request::Forget) => {
+                    self.unstored.clear();
+                    self.halted = false;
+                    self.show_unstored();
+                    let _ = self.report.send(Outcome::Forgotten);
+                }
                 Err(RecvTimeoutError::Timeout) => self.store(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -218,7 +254,7 @@ impl Thread {
 
     fn commit(&mut self, order: Order) {
         let Order { commit: Commit { batch, offsets }, group, records } = order;
-        while self.unstored.len() >= MAX_UNSTORED && !self.stopping() {
+        while self.is_full() && !self.halted && !self.stopping() {
             thread::sleep(STORE_RETRY);
             self.store();
         }
@@ -408,27 +444,42 @@ impl Thread {
 
     /// Brings the local state up to date, as far as it can be written.
     fn store(&mut self) {
-        while let Some(next) = self.unstored.front() {
+        while let Some(next) = self.unstored.front().filter(|_| !self.halted) {
             let stored = next.ends.iter().try_for_each(|(partition, end)| {
-                self.state.apply(*partition, &mut next.records.changes.of(*partition), *end)
+                let applied = self.state.apply(*partition, &mut next.records.changes.of(*partition), *end);
+                applied.map_err(|error| (*partition, error))
             });
-            if let Err(error) = stored {
+            if let Err((partition, error)) = stored {
                 self.metrics.state_error(&error);
                 if let StateError::Damaged(_) = error {
-                    tracing::error!(worker = self.worker, "{error}; building it anew");
-                    // The changelog has it all.
-                    self.unstored.clear();
-                    let _ = self.report.send(Outcome::Damaged);
-                    break;
+                    tracing::error!(worker = self.worker, partition, "{error}; building it anew");
+                    self.halted = true;
+                    let _ = self.report.send(Outcome::Damaged { partition });
+                } else {
+                    let unstored = self.unstored.len();
+                    tracing::warn!(worker = self.worker, partition, unstored, "{error}; trying again");
                 }
-                tracing::warn!(worker = self.worker, unstored = self.unstored.len(), "{error}; trying again");
                 break;
             }
             if let Some(Unstored { batch, records, .. }) = self.unstored.pop_front() {
                 let _ = self.report.send(Outcome::Stored { batch, records });
             }
         }
-        self.metrics.unstored(self.worker, self.unstored.iter().map(|of| of.records.changes.bytes()).sum());
+        // Log records are committed and may be many times the size of the changes that wait.
+        self.unstored.iter_mut().for_each(|of| of.records.logs = Changes::default());
+        self.show_unstored();
+    }
+
+    fn unstored_bytes(&self) -> usize {
+        self.unstored.iter().map(|of| of.records.changes.bytes()).sum()
+    }
+
+    fn is_full(&self) -> bool {
+        self.unstored.len() >= MAX_UNSTORED || self.unstored_bytes() >= MAX_UNSTORED_BYTES
+    }
+
+    fn show_unstored(&self) {
+        self.metrics.unstored(self.worker, self.unstored_bytes());
     }
 
     fn stopping(&self) -> bool {

@@ -47,7 +47,7 @@ const MAX_REST: Duration = Duration::from_secs(5);
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same kind of consumer error is logged once in this time; all are counted.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Failures of the local state in a row after which a worker gives up.
+/// Failures of a partition's local state in a row after which a worker gives up.
 const MAX_STATE_FAILURES: u32 = 5;
 
 /// What is known about a partition beside its delivery.
@@ -82,10 +82,15 @@ pub(crate) struct Worker {
     unstored: usize,
     /// Partitions wait for the committer before their state can be restored.
     restore_due: bool,
+    /// The committer was told to forget what it keeps for the local state.
+    forgetting: bool,
+    /// Partitions whose local state is thrown away before they are restored.
+    damaged: BTreeSet<i32>,
     /// Partitions whose consumer has to be moved before they are served.
     displaced: BTreeSet<i32>,
     aborts_in_a_row: u32,
-    state_failures: u32,
+    /// Failures of the local state in a row, by partition.
+    state_failures: BTreeMap<i32, u32>,
     /// Reading rests until then.
     rest_until: Option<Instant>,
     batch_due: Instant,
@@ -132,9 +137,11 @@ impl Worker {
             committing: false,
             unstored: 0,
             restore_due: false,
+            forgetting: false,
+            damaged: BTreeSet::new(),
             displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
-            state_failures: 0,
+            state_failures: BTreeMap::new(),
             rest_until: None,
             paused: false,
             acknowledged: Vec::new(),
@@ -270,7 +277,7 @@ impl Worker {
         if let Err(error) = self.handler.handle(&source, &mut self.outputs) {
             return Ok(Err(error));
         }
-        self.state_failures = 0;
+        self.state_failures.remove(&number);
         self.handled += 1;
         if let Some(watched) = self.watched.get_mut(&number) {
             watched.last_timestamp_ms = timestamp_ms;
@@ -434,10 +441,11 @@ impl Worker {
                         self.restart(consumer)?;
                     }
                 }
-                Outcome::Damaged => {
-                    self.unstored = 0;
+                Outcome::Damaged { partition } => {
+                    self.damaged.insert(partition);
                     self.restart(consumer)?;
                 }
+                Outcome::Forgotten => self.restore_all()?,
             }
         }
         Ok(())
@@ -520,10 +528,22 @@ impl Worker {
     }
 
     fn restore_if_due(&mut self) -> Result<(), WorkerError> {
-        if !self.restore_due || self.committing {
+        if !self.restore_due || self.committing || self.forgetting {
             return Ok(());
         }
-        self.restore_due = false;
+        // What it would write to the local state could come after a gap, and hide it.
+        self.forgetting = true;
+        self.committer.forget()
+    }
+
+    /// The committer keeps nothing any more: the local state is the restorer's alone.
+    fn restore_all(&mut self) -> Result<(), WorkerError> {
+        (self.forgetting, self.restore_due, self.unstored) = (false, false, 0);
+        for partition in std::mem::take(&mut self.damaged) {
+            if let Err(error) = self.state.reset(partition) {
+                return Err(WorkerError::State { reason: error.to_string() });
+            }
+        }
         let partitions: Vec<i32> = self.lanes.restoring().collect();
         self.restore(&partitions)
     }
@@ -561,15 +581,14 @@ impl Worker {
     /// alone where it is damaged.
     fn state_failed(&mut self, consumer: &Member, partition: i32, error: &StateError) -> Result<(), WorkerError> {
         self.metrics.stream.state_error(error);
-        self.state_failures += 1;
+        let failures = self.state_failures.entry(partition).or_default();
+        *failures += 1;
         tracing::error!(worker = self.index, partition, "{error}");
-        if self.state_failures > MAX_STATE_FAILURES {
+        if *failures > MAX_STATE_FAILURES {
             return Err(WorkerError::State { reason: error.to_string() });
         }
-        if let StateError::Damaged(_) = error
-            && let Err(error) = self.state.reset(partition)
-        {
-            return Err(WorkerError::State { reason: error.to_string() });
+        if let StateError::Damaged(_) = error {
+            self.damaged.insert(partition);
         }
         self.rest();
         self.restart(consumer)
@@ -715,6 +734,9 @@ impl Worker {
         self.lanes.revoke(partition);
         self.restorer.forget(partition);
         self.displaced.remove(&partition);
+        // It may be another worker's by now.
+        self.damaged.remove(&partition);
+        self.state_failures.remove(&partition);
         self.watched.remove(&partition);
         self.metrics.stream.forget_partition(partition);
     }
