@@ -33,6 +33,32 @@ pub fn documents() -> Vec<Document> {
     ]
 }
 
+/// The changelog: two kinds of records, told apart by their keys.
+fn profiles_channel(topic: &str) -> Value {
+    json!({
+        "address": topic,
+        "description": "The changelog of the state, compacted. A partition holds the state of the same partition of the events, whatever the key says: both topics have the same number of partitions. Written in transactions: read it with isolation.level=read_committed.",
+        "messages": {
+            "profile": { "$ref": "#/components/messages/profile" },
+            "dataVersions": { "$ref": "#/components/messages/dataVersions" }
+        },
+        "bindings": { "kafka": { "topicConfiguration": { "cleanup.policy": ["compact"] }, "bindingVersion": "0.5.0" } }
+    })
+}
+
+/// A record of the changelog, by its key as MessagePack and what is said of its value.
+fn state_message(name: &str, summary: &str, key: &Value, value: &str) -> Value {
+    let mut key = key.clone();
+    key["description"] = json!("As MessagePack, each part with the shortest header unless said otherwise.");
+    json!({
+        "name": name,
+        "summary": summary,
+        "contentType": "application/octet-stream",
+        "payload": { "description": value },
+        "bindings": { "kafka": { "key": key, "bindingVersion": "0.5.0" } }
+    })
+}
+
 /// The AsyncAPI document of the topics under their default names.
 fn asyncapi(config: &Config) -> Value {
     let key = json!({
@@ -69,18 +95,52 @@ fn asyncapi(config: &Config) -> Value {
             "events": channel(&config.topic_events, "Login events, written by the auth server. JSON or MessagePack, told apart by the content-type header, else by the first byte.", "loginEvent"),
             "verdicts": channel(&config.topic_verdicts, "One verdict a scored attempt; a repeated attempt gets the same bytes again. No verdict in the auth server's time limit means low.", "verdict"),
             "logs": channel(&config.topic_logs, "Tenant log records, in the format of the reference's log records.", "tenantLog"),
+            "profiles": profiles_channel(&config.topic_profiles),
             "dead": channel(&config.topic_dead, "Records that cannot be read, byte for byte.", "deadLetter")
         },
         "operations": {
             "readEvents": operation("receive", "events", "Reads login events."),
             "writeVerdicts": operation("send", "verdicts", "Answers scored attempts."),
             "writeLogs": operation("send", "logs", "Writes tenant log records."),
+            "writeProfiles": operation("send", "profiles", "Keeps what is remembered of each user."),
+            "readProfiles": operation("receive", "profiles", "Completes the state of a partition that was assigned."),
             "buryEvents": operation("send", "dead", "Keeps what cannot be read.")
         },
         "components": { "messages": {
             "loginEvent": message("LoginEvent", "One try of a login, or its end.", "login-event.schema.json"),
             "verdict": message("Verdict", "The answer to one scored attempt.", "verdict.schema.json"),
             "tenantLog": message("TenantLogRecord", "What happened, with the evidence.", "tenant-log.schema.json"),
+            "profile": state_message(
+                "Profile",
+                "What is remembered of one user.",
+                &json!({
+                    "type": "array",
+                    "prefixItems": [
+                        { "type": "string", "description": "tenant.id" },
+                        { "type": "string", "description": "user.user_id" }
+                    ],
+                    "minItems": 2,
+                    "maxItems": 2
+                }),
+                &format!(
+                    "A version byte ({}), then the packed profile: devices, places, recent answers, waiting attempts. No value: the profile has expired. For no other reader than this program, whose versions know the versions of the form.",
+                    profile::packed::FORMAT_VERSION
+                ),
+            ),
+            "dataVersions": state_message(
+                "DataVersions",
+                "The versions of databases and lists that answers were given with, by the number that profiles name them by.",
+                &json!({
+                    "type": "array",
+                    "prefixItems": [
+                        { "const": "data_versions" },
+                        { "type": "integer", "minimum": 0, "maximum": u32::MAX, "description": "The number, always written with 32 bits." }
+                    ],
+                    "minItems": 2,
+                    "maxItems": 2
+                }),
+                "A version byte (1), then a MessagePack map of texts: each database or list with its version.",
+            ),
             "deadLetter": {
                 "name": "DeadLetter",
                 "summary": "A record of the events topic that cannot be read, unchanged, with its own headers and these.",

@@ -21,5 +21,5 @@ mod stores;
 
 pub use error::StoreError;
 pub use identity::{Identity, LAYOUT_VERSION};
-pub use partition::{PartitionSizes, PartitionStore};
+pub use partition::{PartitionSizes, PartitionStore, is_storable};
 pub use stores::{Options, Stores};

@@ -182,6 +182,8 @@ impl PartitionStore {
     }
 }
 
-fn is_storable(key: &[u8]) -> bool {
+/// Whether a key can be stored: see [`StoreError::BadKey`].
+#[must_use]
+pub fn is_storable(key: &[u8]) -> bool {
     (1..=MAX_KEY_BYTES).contains(&key.len()) && !key.starts_with(POSITION)
 }

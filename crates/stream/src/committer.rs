@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use delivery::{Change, Commit, LocalState, StateError};
+use delivery::{Change, Changes, Commit, LocalState, StateError};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -246,7 +246,11 @@ impl Thread {
             Ok(ends) => {
                 self.metrics.produced_all(Output::Log, records.logs.len(), records.logs.bytes());
                 self.metrics.produced_all(Output::Profile, records.changes.len(), records.changes.bytes());
+                // They may be many times the size of the changes, which may have to wait.
                 records.logs.clear();
+                if !self.unstored.is_empty() {
+                    records.logs = Changes::default();
+                }
                 let span = |(partition, end)| (partition, self.reached.insert(partition, end), end);
                 let spans = ends.into_iter().map(span).collect();
                 self.unstored.push_back(Unstored { batch, spans, records });
@@ -431,11 +435,12 @@ impl Thread {
         while let Some(next) = self.unstored.front() {
             let stored = next.spans.iter().try_for_each(|(partition, from, end)| {
                 let mut changes = next.records.changes.of(*partition);
-                if self.state.apply(*partition, *from, &mut changes, *end)? {
-                    return Ok(());
+                if !self.state.apply(*partition, *from, &mut changes, *end)? {
+                    // The copy was thrown away or fell behind while this batch was on its way. It is being
+                    // restored, or will be before the partition is served again, and the changelog has it all.
+                    tracing::info!(worker = self.worker, partition, end, "the local state is restored, not written");
                 }
-                let reason = format!("partition {partition} was thrown away below position {end}");
-                Err(StateError::Damaged(reason))
+                Ok(())
             });
             if let Err(error) = stored {
                 self.metrics.state_error(&error);

@@ -47,7 +47,7 @@ const MAX_REST: Duration = Duration::from_secs(5);
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same kind of consumer error is logged once in this time; all are counted.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Failures of the local state in a row after which a worker gives up.
+/// Failures of a partition's local state in a row after which a worker gives up.
 const MAX_STATE_FAILURES: u32 = 5;
 
 /// What is known about a partition beside its delivery.
@@ -87,7 +87,8 @@ pub(crate) struct Worker {
     /// Partitions whose consumer has to be moved before they are served.
     displaced: BTreeSet<i32>,
     aborts_in_a_row: u32,
-    state_failures: u32,
+    /// Failures of the local state in a row, by partition.
+    state_failures: BTreeMap<i32, u32>,
     /// Reading rests until then.
     rest_until: Option<Instant>,
     batch_due: Instant,
@@ -137,7 +138,7 @@ impl Worker {
             restore_due: false,
             displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
-            state_failures: 0,
+            state_failures: BTreeMap::new(),
             rest_until: None,
             paused: false,
             acknowledged: Vec::new(),
@@ -282,7 +283,7 @@ impl Worker {
         if let Err(error) = self.handler.handle(&source, &mut self.outputs) {
             return Ok(Err(error));
         }
-        self.state_failures = 0;
+        self.state_failures.remove(&number);
         self.handled += 1;
         if let Some(watched) = self.watched.get_mut(&number) {
             watched.last_timestamp_ms = timestamp_ms;
@@ -581,9 +582,10 @@ impl Worker {
     /// alone where it is damaged.
     fn state_failed(&mut self, consumer: &Member, partition: i32, error: &StateError) -> Result<(), WorkerError> {
         self.metrics.stream.state_error(error);
-        self.state_failures += 1;
+        let failures = self.state_failures.entry(partition).or_default();
+        *failures += 1;
         tracing::error!(worker = self.index, partition, "{error}");
-        if self.state_failures > MAX_STATE_FAILURES {
+        if *failures > MAX_STATE_FAILURES {
             return Err(WorkerError::State { reason: error.to_string() });
         }
         if let StateError::Damaged(_) = error
@@ -735,6 +737,7 @@ impl Worker {
         self.lanes.revoke(partition);
         self.restorer.forget(partition);
         self.displaced.remove(&partition);
+        self.state_failures.remove(&partition);
         self.watched.remove(&partition);
         self.metrics.stream.forget_partition(partition);
     }

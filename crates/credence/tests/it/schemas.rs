@@ -85,6 +85,7 @@ fn every_reference_of_the_asyncapi_document_leads_somewhere() {
         ("login-events", "events"),
         ("login-verdicts", "verdicts"),
         ("tenant-logs", "logs"),
+        ("credence-profiles", "profiles"),
         ("login-events-dead", "dead"),
     ] {
         assert_eq!(document["channels"][channel]["address"], topic);

@@ -5,6 +5,7 @@
 
 mod delivery;
 mod failures;
+mod faults;
 mod mock;
 mod rebalance;
 mod support;

@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     partitions: Mutex<BTreeMap<i32, Copied>>,
     /// Errors to answer with, before anything is written.
     pub(crate) failures: Mutex<VecDeque<StateError>>,
+    /// Errors that an [`Echo`] meets while it handles a record, before anything is handled.
+    pub(crate) reading_fails: Mutex<VecDeque<StateError>>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -127,6 +129,9 @@ impl Handler for Echo {
     }
 
     fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) -> Result<(), StateError> {
+        if let Some(failure) = self.memory.reading_fails.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
         let mut seen = self.seen.lock().unwrap();
         seen.content_types.insert(source.content_type.map(str::to_owned));
         let Some(counts) = self.counts.get_mut(&source.partition) else {
@@ -345,12 +350,28 @@ pub(crate) fn check_echoes(records: &[Record]) -> Echoes {
     Echoes { distinct: seen.len(), duplicates }
 }
 
+/// How many of the numbers below `total` each key has.
+fn expected_counts(total: usize, keys: usize) -> BTreeMap<String, usize> {
+    let expected = |key: usize| total / keys + usize::from(key < total % keys);
+    (0..keys).map(|key| (format!("key-{key}"), expected(key))).collect()
+}
+
+/// Waits until the local copy says the same as the changelog should.
+pub(crate) fn await_local_counts(case: &Case, total: usize, keys: usize) {
+    let expected = expected_counts(total, keys);
+    wait_until("the local copy is whole", || {
+        let copied = case.memory.partitions.lock().unwrap();
+        let values = copied.values().flat_map(|copied| &copied.values);
+        let counts = values.map(|(key, value)| (text(Some(key)).to_owned(), text(Some(value)).parse().unwrap()));
+        counts.collect::<BTreeMap<String, usize>>() == expected
+    });
+}
+
 /// Checks that the changelog says of each key how many of the numbers below `total` it has.
 pub(crate) fn check_counts(case: &Case, total: usize, keys: usize) {
     let mut tail = case.tail(&case.config.topics.profiles);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let expected = |key: usize| total / keys + usize::from(key < total % keys);
-    let expected = (0..keys).map(|key| (format!("key-{key}"), expected(key))).collect();
+    let expected = expected_counts(total, keys);
     let deadline = Instant::now() + PATIENCE;
     while counts != expected {
         let Some(record) = tail.next(Duration::from_secs(1)).unwrap() else {
