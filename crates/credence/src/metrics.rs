@@ -23,6 +23,7 @@ pub struct ScoringMetrics {
     profiles: IntGaugeVec,
     state_bytes: IntGaugeVec,
     corrupt_profiles: IntGaugeVec,
+    foreign_changes: IntCounter,
     uncommitted_bytes: IntGaugeVec,
     lookups_in_memory: IntGaugeVec,
     lookups_on_disk: IntGaugeVec,
@@ -146,6 +147,11 @@ impl ScoringMetrics {
                 "Users whose stored profile was found to be unreadable.",
                 &["worker"],
             )?,
+            foreign_changes: counter(
+                registry,
+                "credence_foreign_changes_total",
+                "Records of the changelog that were left out because their key is not one of this program's.",
+            )?,
         })
     }
 
@@ -181,6 +187,12 @@ impl ScoringMetrics {
     /// Stored profiles were found to have expired and were removed.
     pub fn expired(&self, profiles: usize) {
         self.expired.inc_by(profiles as u64);
+    }
+
+    /// Counts records of the changelog that are not this program's.
+    #[must_use]
+    pub fn foreign_changes(&self) -> IntCounter {
+        self.foreign_changes.clone()
     }
 
     /// Shows the size of a worker's state, over its partitions.

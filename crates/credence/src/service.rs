@@ -172,7 +172,8 @@ impl Service {
         let (folder, temporary) = state_folder(&config)?;
         let settings = stream_config(&config, &state::instance_id(&folder)?);
         let cluster = stream::inspect(&settings)?;
-        let stores = Arc::new(DiskStores::open(&folder, &config, &cluster, &fingerprints)?);
+        let foreign = scoring_metrics.foreign_changes();
+        let stores = Arc::new(DiskStores::open(&folder, &config, &cluster, &fingerprints, foreign)?);
         let local_state: Arc<dyn LocalState> = stores.clone();
         let worker_bytes = state::profile_bytes(&config) / config.workers.max(1);
         let running = stream::start(settings, &cluster, &registry, &local_state, |worker| {

@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result};
 use delivery::{Change, Continuation, LocalState, StateError};
 use engine::{Backing, BackingError};
 use profile::Fingerprints;
-use store::{Identity, Options, PartitionStore, StoreError, Stores};
+use prometheus::IntCounter;
+use store::{Identity, Options, PartitionStore, StoreError, Stores, is_storable};
 use stream::Cluster;
 
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub struct DiskStores {
     /// Held while a partition's copy moves on: a batch that comes late must not overtake what the
     /// changelog brought meanwhile.
     moving: Vec<Mutex<()>>,
+    /// Changes that were left out.
+    foreign: IntCounter,
 }
 
 /// Bytes of `state.memory_bytes` that are left for profiles.
@@ -56,11 +59,18 @@ pub fn profile_bytes(config: &Config) -> usize {
 
 impl DiskStores {
     /// Opens the stores in a folder. What is there of another cluster, of another layout or damaged is thrown
-    /// away: the changelog has it all.
+    /// away: the changelog has it all. `foreign` counts what somebody else has written into the changelog
+    /// and what cannot be stored.
     ///
     /// # Errors
     /// Another process uses the folder, or the disk refuses.
-    pub fn open(folder: &Path, config: &Config, cluster: &Cluster, fingerprints: &Fingerprints) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        config: &Config,
+        cluster: &Cluster,
+        fingerprints: &Fingerprints,
+        foreign: IntCounter,
+    ) -> Result<Self> {
         let identity = Identity {
             cluster_id: cluster.id.clone(),
             topic: config.topic_profiles.clone(),
@@ -78,7 +88,7 @@ impl DiskStores {
         };
         let stores = stores.context("state.folder")?;
         let moving = (0..cluster.partitions).map(|_| Mutex::new(())).collect();
-        Ok(Self { stores, moving })
+        Ok(Self { stores, moving, foreign })
     }
 
     fn partition(&self, partition: i32) -> Result<PartitionStore, StateError> {
@@ -117,7 +127,23 @@ impl LocalState for DiskStores {
             Continuation::Late => Ok(true),
             Continuation::Hole => Ok(false),
             Continuation::Follows => {
-                store.apply(changes.map(|change| (change.key, change.value)), next).map_err(local)?;
+                let mut foreign = 0;
+                let ours = changes.filter(|change| {
+                    let ours = is_storable(change.key);
+                    foreign += u64::from(!ours);
+                    ours
+                });
+                store.apply(ours.map(|change| (change.key, change.value)), next).map_err(local)?;
+                if foreign > 0 {
+                    // It can be nobody's state, so nothing is lost; a partition that waited for it would wait for ever.
+                    tracing::warn!(
+                        partition,
+                        foreign,
+                        next,
+                        "left out records of the changelog that this program did not write"
+                    );
+                    self.foreign.inc_by(foreign);
+                }
                 Ok(true)
             }
         }

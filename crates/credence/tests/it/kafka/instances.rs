@@ -1,7 +1,5 @@
-//! Instances that come, leave, stop and crash while events flow. Delivery is at least once: nothing is
-//! lost, and what was under way in a crash may be answered twice. Profiles are in memory only, so a partition
-//! that has moved starts without history and its verdicts may differ from those of one long-lived instance:
-//! these tests count answers, and `delivery` compares them.
+//! Instances that come, leave, stop and crash while events flow. Nothing is lost, and what was under way in a
+//! crash may be answered twice: these tests count answers, `delivery` and `lives` compare them.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

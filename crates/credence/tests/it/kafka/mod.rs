@@ -3,6 +3,7 @@
 
 mod delivery;
 mod instances;
+mod lives;
 mod outage;
 mod reload;
 mod unreadable;
