@@ -1,5 +1,6 @@
 //! The librdkafka configuration of every kind of client, in one place.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -65,6 +66,33 @@ fn set_consumer_latency(config: &mut ClientConfig) {
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "32768")
         .set("fetch.message.max.bytes", "1048576");
+}
+
+/// librdkafka's properties as the clients of a worker have them: for measuring something else under the same
+/// conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientProperties {
+    /// The consumer's.
+    pub consumer: BTreeMap<String, String>,
+    /// Those of the producer of verdicts.
+    pub fast: BTreeMap<String, String>,
+    /// Those of the producer of log records and profiles.
+    pub durable: BTreeMap<String, String>,
+}
+
+impl ClientProperties {
+    /// By the settings of a stream.
+    #[must_use]
+    pub fn of(settings: &StreamConfig) -> ClientProperties {
+        let owned = |config: &ClientConfig| {
+            config.config_map().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        };
+        ClientProperties {
+            consumer: owned(&group_member(settings, 0)),
+            fast: owned(&outputs_producer(settings, 0)),
+            durable: owned(&transactional_producer(settings, 0)),
+        }
+    }
 }
 
 /// The consumer of a worker.

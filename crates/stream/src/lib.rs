@@ -42,6 +42,7 @@ pub mod tail;
 pub mod topics;
 mod worker;
 
+pub use client::ClientProperties;
 pub use config::{ConfigProblem, Connection, StreamConfig, Topics};
 pub use error::{Error, WorkerError};
 pub use health::{Health, WorkerState, WorkerStatus};

@@ -1,0 +1,131 @@
+//! How long a verdict takes, at shares of the capacity, against an echo of the same events.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use crate::Size;
+use crate::events::{Event, traffic};
+use crate::lab::{Lab, Scene, Stage};
+use crate::load::{Answered, Load};
+use crate::stalls;
+use crate::table::{Table, count, duration, millis};
+
+pub(crate) const PARTITIONS: i32 = 4;
+/// Shares of the capacity.
+const SHARES: [f64; 3] = [0.1, 0.5, 0.8];
+/// What is sent before this time of a load is not measured.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// How long the pass-through may take to get its partitions.
+const JOIN: Duration = Duration::from_secs(30);
+
+/// Nothing happens beside the load.
+fn nothing(_: &AtomicBool) -> Result<()> {
+    Ok(())
+}
+
+/// Events of a load of so many seconds.
+pub(crate) fn some(events: &mut dyn Iterator<Item = Event>, rate: f64, time: Duration) -> Vec<Event> {
+    events.take((rate * time.as_secs_f64()) as usize).collect()
+}
+
+/// A load on a stage.
+pub(crate) fn load<'a>(stage: &'a Stage<'_>, events: &'a [Event], rate: f64) -> Load<'a> {
+    Load {
+        connection: stage.connection(),
+        events_topic: &stage.config.topic_events,
+        answers_topic: &stage.config.topic_verdicts,
+        events,
+        rate,
+        warm_up: WARM_UP,
+    }
+}
+
+pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
+    let time = WARM_UP + size.pick(Duration::from_secs(20), Duration::from_secs(3));
+    let users = size.pick(50_000, 5_000);
+    // More logins than are needed: the traffic is made as it is taken.
+    let mut events = traffic(users, 100_000_000)?;
+    let stage = Stage::new(lab, &Scene::new("latency", PARTITIONS))?;
+    let state: PathBuf = lab.new_path("state");
+    let credence = stage.instance(&state)?;
+
+    // Twice: the first time the users are new.
+    let mut capacity = 0.0;
+    for _ in 0..2 {
+        let burst: Vec<Event> = events.by_ref().take(size.pick(150_000, 20_000)).collect();
+        let mut flood = load(&stage, &burst, f64::INFINITY);
+        flood.warm_up = Duration::ZERO;
+        capacity = burst.len() as f64 / flood.run(nothing)?.took.as_secs_f64();
+    }
+    println!(
+        "\nCapacity with load and reader on the same cores: {} events/s. Of each load the first {} s are not measured.",
+        count(capacity),
+        WARM_UP.as_secs()
+    );
+
+    let mut table = Table::new(["load", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "sender late ms"]);
+    let mut ratios = Vec::new();
+    for share in SHARES {
+        let rate = capacity * share;
+        let sent = some(&mut events, rate, time);
+        let row = |table: &mut Table, name: &str, answered: &Answered| {
+            table.row([
+                format!("{:.0} %, {name}", share * 100.0),
+                count(rate),
+                millis(answered.quantile(0.5)),
+                millis(answered.quantile(0.99)),
+                millis(answered.quantile(0.999)),
+                millis(answered.latency.max()),
+                duration(answered.late),
+            ]);
+        };
+        let echoed = echo(lab, share, &sent, rate)?;
+        row(&mut table, "echo", &echoed);
+        let answered = load(&stage, &sent, rate).run(nothing)?;
+        row(&mut table, "credence", &answered);
+        let of = |quantile| answered.quantile(quantile) as f64 / echoed.quantile(quantile) as f64;
+        ratios.push((share, of(0.5), of(0.99), of(0.999)));
+    }
+    for (share, median, p99, p999) in ratios {
+        let two = |ratio: f64| format!("{ratio:.2}");
+        let name = format!("{:.0} %, credence / echo", share * 100.0);
+        table.row([name, String::new(), two(median), two(p99), two(p999), String::new(), String::new()]);
+    }
+    table.print("Verdicts: from the intended time of sending an event to the verdict at its reader");
+    let metrics = credence.check_metrics()?;
+    let commits = metrics.sum("credence_commits_total", "");
+    let took = metrics.sum("credence_commit_seconds_sum", "") / commits;
+    println!("\n{} commits meanwhile, of {:.0} ms in the mean, none aborted", count(commits), took * 1000.0);
+    stalls::measure(&stage, credence, &mut events, capacity, size)
+}
+
+/// The same events to a program that sends the same bytes back.
+fn echo(lab: &Lab, share: f64, events: &[Event], rate: f64) -> Result<Answered> {
+    let stage = Stage::new(lab, &Scene::new(&format!("echo-{:.0}", share * 100.0), PARTITIONS))?;
+    let echo = stage.pass_through(None)?;
+    // It has its partitions when the first record has come back.
+    let first = traffic(1, 1)?.take(1).collect::<Vec<_>>();
+    stage.feed(&first)?;
+    let offsets = stage.offsets()?;
+    let begin = Instant::now();
+    while offsets.records(&stage.config.topic_verdicts, PARTITIONS)? == 0 {
+        ensure!(begin.elapsed() < JOIN, "the echo does not answer");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let answered = load(&stage, events, rate).run(nothing)?;
+    let counts = echo.finish()?;
+    let wanted = format!("{0} {0}", events.len() + first.len());
+    ensure!(counts.trim() == wanted, "the echo read and wrote {counts}, not {wanted}");
+    Ok(answered)
+}
+
+/// Ends an instance in good order.
+pub(crate) fn stop(process: crate::process::Process) -> Result<()> {
+    process.check_metrics()?;
+    process.end(Signal::TERM)
+}
