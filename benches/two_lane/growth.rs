@@ -83,7 +83,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     let known = Users::new(&context, &fingerprints)?;
     let cluster = Cluster { id: "growth".to_owned(), partitions: 1 };
     let folder = Path::new(folder);
-    let stores = DiskStores::open(folder, &config, &cluster, &fingerprints)?;
+    let foreign = prometheus::IntCounter::new("foreign", "Foreign records.")?;
+    let stores = DiskStores::open(folder, &config, &cluster, &fingerprints, foreign)?;
     let mut state = State { context, fingerprints, known, stores, position: 0, users, number: 0, random: 1 };
 
     let begin = Instant::now();
@@ -153,8 +154,9 @@ impl State {
     }
 
     fn apply(&mut self, changes: &mut Changes) -> Result<()> {
+        let from = Some(self.position).filter(|position| *position > 0);
         self.position += i64::try_from(changes.len())?;
-        self.stores.apply(0, &mut changes.iter(), self.position)?;
+        self.stores.apply(0, from, &mut changes.iter(), self.position)?;
         changes.clear();
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Users {
         for user in &all {
             let (tenant, name) = name(*user);
             let profile = partition.profile(&tenant, &name, fingerprints)?;
-            let found = (profile.devices.0.len(), profile.places.stored.len(), profile.answers.0.len());
+            let found = (profile.devices.0.len(), profile.places.stored.len(), profile.answers.len());
             ensure!(found == (3, 2, LOGINS as usize), "user {user} has {found:?} devices, places and answers");
         }
         for user in all {
