@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
-use delivery::{Change, Continuation, LocalState, StateError};
+use delivery::{Change, Continuation, LocalState, SOURCE_OFFSET_KEY, StateError, read_source_offset};
 use engine::{Backing, BackingError};
 use profile::Fingerprints;
 use prometheus::IntCounter;
@@ -147,6 +147,11 @@ impl LocalState for DiskStores {
                 Ok(true)
             }
         }
+    }
+
+    fn source_offset(&self, partition: i32) -> Result<Option<i64>, StateError> {
+        let value = self.partition(partition)?.get(SOURCE_OFFSET_KEY).map_err(local)?;
+        Ok(value.and_then(|value| read_source_offset(&value)))
     }
 
     fn reset(&self, partition: i32) -> Result<(), StateError> {

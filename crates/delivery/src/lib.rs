@@ -26,4 +26,6 @@ mod local_state;
 pub use changes::{Change, Changes};
 pub use handler::{DeadLetter, Handler, Outputs, Source};
 pub use lanes::{Admission, BatchId, Commit, Lanes, NextOffset};
-pub use local_state::{Continuation, LocalState, StateError};
+pub use local_state::{
+    Continuation, LocalState, SOURCE_OFFSET_KEY, StateError, read_source_offset, source_offset_value,
+};

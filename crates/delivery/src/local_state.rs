@@ -28,11 +28,42 @@ pub trait LocalState: Send + Sync {
         next: i64,
     ) -> Result<bool, StateError>;
 
+    /// Where the copy says that its partition of the source is to be read on: the value of
+    /// [`SOURCE_OFFSET_KEY`], read by [`read_source_offset`]. `None` where it does not say.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    fn source_offset(&self, partition: i32) -> Result<Option<i64>, StateError>;
+
     /// Throws the copy of a partition away.
     ///
     /// # Errors
     /// It cannot be removed.
     fn reset(&self, partition: i32) -> Result<(), StateError>;
+}
+
+/// Key of the changelog record that says up to where the source is in the state: the MessagePack array
+/// `["source_offset"]`, which is nobody's key. It is written with each batch, so state and offset can never
+/// disagree, whatever becomes of the offsets that the group has committed.
+pub const SOURCE_OFFSET_KEY: &[u8] = b"\x91\xadsource_offset";
+
+/// Version of the value: this byte, then the offset of the next record in eight bytes, the highest first.
+const SOURCE_OFFSET_VERSION: u8 = 1;
+
+/// The value for [`SOURCE_OFFSET_KEY`].
+#[must_use]
+pub fn source_offset_value(next: i64) -> [u8; 9] {
+    let mut value = [SOURCE_OFFSET_VERSION; 9];
+    value[1..].copy_from_slice(&next.to_be_bytes());
+    value
+}
+
+/// The offset in a value of [`SOURCE_OFFSET_KEY`]; `None` for what this program did not write.
+#[must_use]
+pub fn read_source_offset(value: &[u8]) -> Option<i64> {
+    let (version, offset) = value.split_first()?;
+    (*version == SOURCE_OFFSET_VERSION).then_some(())?;
+    offset.try_into().ok().map(i64::from_be_bytes)
 }
 
 /// What [`LocalState::apply`] has to do, given where the copy stands.
@@ -73,6 +104,16 @@ pub enum StateError {
 #[cfg(test)]
 mod tests {
     use super::Continuation::{self, Follows, Hole, Late};
+
+    #[test]
+    fn source_offsets_survive() {
+        for offset in [0, 1, 255, 1 << 40, i64::MAX] {
+            assert_eq!(super::read_source_offset(&super::source_offset_value(offset)), Some(offset));
+        }
+        for damaged in [&[][..], &[1], &[2, 0, 0, 0, 0, 0, 0, 0, 5], &[1; 10]] {
+            assert_eq!(super::read_source_offset(damaged), None);
+        }
+    }
 
     #[test]
     fn a_copy_never_gets_a_hole() {

@@ -43,6 +43,7 @@ pub(crate) struct StreamMetrics {
     rewinds: IntCounterVec,
     restored_records: IntCounter,
     restore_failures: IntCounter,
+    offsets_behind: IntCounter,
     state_errors: IntCounterVec,
     rebalances: [IntCounter; 3],
     consumer_errors: IntCounterVec,
@@ -182,6 +183,10 @@ impl StreamMetrics {
             )?,
             restored_records: make
                 .counter("credence_restored_records_total", "Changelog records read to complete the local state.")?,
+            offsets_behind: make.counter(
+                "credence_offsets_behind_total",
+                "Partitions whose committed offset was found behind their state, which then decided.",
+            )?,
             restore_failures: make
                 .counter("credence_restore_failures_total", "Failed tries to complete the state of partitions.")?,
             state_errors: make.counters(
@@ -286,6 +291,10 @@ impl StreamMetrics {
 
     pub(crate) fn restored_records(&self, records: u64) {
         self.restored_records.inc_by(records);
+    }
+
+    pub(crate) fn offset_behind(&self) {
+        self.offsets_behind.inc();
     }
 
     pub(crate) fn restore_failed(&self) {

@@ -1,8 +1,8 @@
 //! Completing the state of partitions that were assigned: what the local copy lacks is read from the
 //! changelog, on a thread of its own, while the worker serves its other partitions.
 //!
-//! The state has to be exactly what belongs to the committed offset from which the partition is read on.
-//! Three steps, in this order, see to that:
+//! The state has to be exactly what belongs to the offset from which the partition is read on. Three steps, in
+//! this order, see to that, and the state names its offset itself, should the committed one have been lost:
 //!
 //! 1. The committed offset is asked for, and the brokers answer only when no transaction is pending on it.
 //!    From then on nobody but the partition's new owner can commit: who had it before is of an older
@@ -50,8 +50,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) partition: i32,
-    /// Where it has to be read on; `None`: nothing was ever committed.
+    /// What the group has committed; `None`: nothing.
     pub(crate) committed: Option<i64>,
+    /// Where it has to be read on; `None`: from its start.
+    pub(crate) next: Option<i64>,
     /// Up to where the local copy holds the changelog.
     pub(crate) position: i64,
 }
@@ -308,12 +310,6 @@ impl Job {
                 }
             };
             progress.next = progress.start;
-            if progress.committed.is_none() && progress.end > first {
-                tracing::warn!(
-                    partition,
-                    "{topic} holds state, but the group has no committed offset: reading from the start again"
-                );
-            }
             if progress.start >= progress.end {
                 complete.push(*partition);
             } else {
@@ -384,10 +380,24 @@ impl Job {
     fn complete(&self, partition: i32, mut progress: Progress) -> Result<(), Failed> {
         self.apply(partition, &mut progress)?;
         let records = progress.next - progress.start;
-        tracing::info!(worker = self.worker, partition, records, committed = progress.committed, "state complete");
-        // Nobody listens any more when the worker has ended.
         let Progress { committed, next: position, .. } = progress;
-        let _ = self.report.send((self.request, Restored { partition, committed, position }));
+        // The state itself says up to where the source is in it. Committed offsets can be lost: they expire when
+        // a group is away for long, somebody may reset them, and a coordinator that loads them in a hurry has
+        // been seen to lose the newest. Where they are ahead somebody has skipped records on purpose.
+        let in_state = self.state.source_offset(partition).map_err(|error| Failed::State(partition, error))?;
+        let next = committed.max(in_state);
+        if next != committed {
+            self.metrics.offset_behind();
+            tracing::warn!(
+                partition,
+                committed,
+                in_state,
+                "the committed offset is behind the state: reading on from there"
+            );
+        }
+        tracing::info!(worker = self.worker, partition, records, committed, next, "state complete");
+        // Nobody listens any more when the worker has ended.
+        let _ = self.report.send((self.request, Restored { partition, committed, next, position }));
         self.done.borrow_mut().insert(partition);
         Ok(())
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use delivery::{Admission, Handler, Lanes, LocalState, Outputs, Source, StateError};
+use delivery::{
+    Admission, Handler, Lanes, LocalState, Outputs, SOURCE_OFFSET_KEY, Source, StateError, source_offset_value,
+};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -408,7 +410,10 @@ impl Worker {
             return Ok(());
         }
         let Some(commit) = self.lanes.ready() else { return Ok(()) };
-        let records = self.sealed.take().unwrap_or_default();
+        let mut records = self.sealed.take().unwrap_or_default();
+        for (partition, next) in &commit.offsets {
+            records.changes.push(*partition, SOURCE_OFFSET_KEY, Some(&source_offset_value(*next)));
+        }
         self.committing = true;
         let restored = std::mem::take(&mut self.restored);
         self.committer.commit(Order { commit, group, records, restored })
@@ -555,8 +560,12 @@ impl Worker {
     fn restored(&mut self, consumer: &Member) -> Result<(), WorkerError> {
         while let Some(restored) = self.restorer.result() {
             let partition = restored.partition;
-            if !self.lanes.restored(partition, restored.committed) {
+            if !self.lanes.restored(partition, restored.next) {
                 continue;
+            }
+            if restored.next != restored.committed {
+                // The consumer has started from what the group has committed.
+                self.displaced.insert(partition);
             }
             if let Err(error) = self.handler.assigned(partition) {
                 self.lanes.assign(partition);
@@ -566,7 +575,7 @@ impl Worker {
             self.restored.retain(|(of, _)| *of != partition);
             self.restored.push((partition, restored.position));
             if self.displaced.remove(&partition) {
-                self.seek(consumer, &[(partition, restored.committed)])?;
+                self.seek(consumer, &[(partition, restored.next)])?;
             }
             if !self.paused {
                 let list = self.list([partition].into_iter());

@@ -145,6 +145,9 @@ impl LocalState for Idle {
     ) -> Result<bool, StateError> {
         Ok(true)
     }
+    fn source_offset(&self, _partition: i32) -> Result<Option<i64>, StateError> {
+        Ok(None)
+    }
     fn reset(&self, _partition: i32) -> Result<(), StateError> {
         Ok(())
     }

@@ -9,7 +9,9 @@ use delivery::StateError;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use stream::feed::FeedRecord;
 use stream::{Error, Running, WorkerError};
@@ -335,4 +337,44 @@ fn records_of_any_time_are_delivered_alike() {
     assert_eq!(case.metric("credence_rewinds_total"), 0.0);
     assert_eq!(case.metric("credence_commit_failures_total"), 0.0);
     stop_cleanly(running);
+}
+
+/// Sets the group's committed offsets, as an operator or a broker that lost the newest ones would.
+fn set_committed(case: &Case, offset: i64) {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &case.config.connection.brokers)
+        .set("group.id", &case.config.group_id)
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(&case.config.topics.events, partition, Offset::Offset(offset)).unwrap();
+    }
+    consumer.commit(&list, CommitMode::Sync).unwrap();
+}
+
+#[test]
+fn committed_offsets_that_were_lost_repeat_nothing() {
+    let Some(kafka) = kafka_harness::shared() else { return };
+    let first = case(kafka, "offsets-lost");
+    let feeder = first.feeder();
+    let running = first.start_ready();
+    first.feed(&feeder, 0, 2_000, KEYS);
+    feeder.flush(PATIENCE).unwrap();
+    wait_until("everything is committed", || first.committed(PARTITIONS).values().sum::<i64>() == 2_000);
+    stop_cleanly(running);
+    set_committed(&first, 10);
+
+    // With and without a local copy of the state.
+    let (again, anew) = (Case { memory: first.memory.clone(), ..first.again() }, first.again());
+    for (life, case) in [&again, &anew].into_iter().enumerate() {
+        let running = case.start_ready();
+        assert_eq!(case.metric("credence_offsets_behind_total"), f64::from(PARTITIONS), "life {life}");
+        case.feed(&feeder, 2_000 + 500 * life, 500, KEYS);
+        feeder.flush(PATIENCE).unwrap();
+        let total = 2_500 + 500 * life;
+        check_all(case, total);
+        stop_cleanly(running);
+        set_committed(case, 10);
+    }
 }

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use delivery::{BatchId, Change, Changes, Continuation, Handler, LocalState, Outputs, Source, StateError};
+use delivery::{
+    BatchId, Change, Changes, Continuation, Handler, LocalState, Outputs, SOURCE_OFFSET_KEY, Source, StateError,
+    read_source_offset,
+};
 use prometheus::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -82,6 +85,10 @@ impl LocalState for Memory {
         Ok(continuation != Continuation::Hole)
     }
 
+    fn source_offset(&self, partition: i32) -> Result<Option<i64>, StateError> {
+        Ok(self.copied(partition).values.get(SOURCE_OFFSET_KEY).and_then(|value| read_source_offset(value)))
+    }
+
     fn reset(&self, partition: i32) -> Result<(), StateError> {
         self.partitions.lock().unwrap().remove(&partition);
         Ok(())
@@ -106,7 +113,8 @@ impl Echo {
 
     fn load(&self, partition: i32) -> BTreeMap<Vec<u8>, u64> {
         let number = |value: Vec<u8>| text(Some(&value)).parse().unwrap();
-        self.memory.copied(partition).values.into_iter().map(|(key, value)| (key, number(value))).collect()
+        let values = self.memory.copied(partition).values.into_iter().filter(|(key, _)| key != SOURCE_OFFSET_KEY);
+        values.map(|(key, value)| (key, number(value))).collect()
     }
 }
 
@@ -361,7 +369,7 @@ pub(crate) fn await_local_counts(case: &Case, total: usize, keys: usize) {
     let expected = expected_counts(total, keys);
     wait_until("the local copy is whole", || {
         let copied = case.memory.partitions.lock().unwrap();
-        let values = copied.values().flat_map(|copied| &copied.values);
+        let values = copied.values().flat_map(|copied| &copied.values).filter(|(key, _)| *key != SOURCE_OFFSET_KEY);
         let counts = values.map(|(key, value)| (text(Some(key)).to_owned(), text(Some(value)).parse().unwrap()));
         counts.collect::<BTreeMap<String, usize>>() == expected
     });
@@ -378,6 +386,9 @@ pub(crate) fn check_counts(case: &Case, total: usize, keys: usize) {
             assert!(Instant::now() < deadline, "the state differs: {counts:?} for {expected:?}");
             continue;
         };
+        if record.key.as_deref() == Some(SOURCE_OFFSET_KEY) {
+            continue;
+        }
         let count = text(record.payload.as_deref()).parse().unwrap();
         let key = text(record.key.as_deref()).to_owned();
         // Counts only grow: a smaller one would be state that was forgotten.

@@ -114,6 +114,11 @@ impl LocalState for Disk {
         Ok(true)
     }
 
+    // The committed offsets of the simulated brokers are not lost.
+    fn source_offset(&self, _partition: i32) -> Result<Option<i64>, StateError> {
+        Ok(None)
+    }
+
     fn reset(&self, partition: i32) -> Result<(), StateError> {
         self.lock().remove(&partition);
         Ok(())
@@ -160,6 +165,10 @@ impl LocalState for Stores {
         next: i64,
     ) -> Result<bool, StateError> {
         self.0.apply(partition, from, changes, next)
+    }
+
+    fn source_offset(&self, partition: i32) -> Result<Option<i64>, StateError> {
+        self.0.source_offset(partition)
     }
 
     fn reset(&self, partition: i32) -> Result<(), StateError> {
