@@ -8,15 +8,31 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use maxminddb::{MaxMindDbError, Reader, WithinOptions};
+use ahash::RandomState;
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use model::assessment::Category;
 use model::event::cut_place_name;
 use model::evidence::{GeoRecord, LookupFailed, Network};
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Most records of a database that are kept decoded. A City record takes some 500 bytes.
+const DECODED_RECORDS: usize = 16_384;
 
 /// A database, whole in memory.
 pub struct Database {
     reader: Reader<Vec<u8>>,
+    /// Decoded records by their place in the file: many networks share one.
+    decoded: Cache<usize, Record, UnitWeighter, RandomState>,
+}
+
+/// What a record says, by what the database was asked for.
+#[derive(Clone)]
+enum Record {
+    City(Arc<GeoRecord>),
+    Asn(Option<Network>),
+    Anonymous(Option<Category>),
 }
 
 /// A database cannot be used.
@@ -44,7 +60,9 @@ impl Database {
         if networks.next().is_none() {
             return Err(DatabaseError("a database without a single network".to_owned()));
         }
-        Ok(Self { reader })
+        let lifecycle = DefaultLifecycle::default();
+        let decoded = Cache::with(DECODED_RECORDS, DECODED_RECORDS as u64, UnitWeighter, RandomState::new(), lifecycle);
+        Ok(Self { reader, decoded })
     }
 
     /// When it was built, in seconds since the epoch.
@@ -59,26 +77,27 @@ impl Database {
         &self.reader.metadata().database_type
     }
 
-    /// The record of an address, with the length of the network that it holds for.
-    fn lookup(&self, ip: IpAddr) -> Result<Option<(Value<'_>, u8)>, LookupFailed> {
+    /// Where the record of an address is, with the record's place in the file; `None` where there is none.
+    fn find(&self, ip: IpAddr) -> Result<Option<(Found<'_>, usize)>, LookupFailed> {
         if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Ok(None);
         }
-        let result = self.reader.lookup(ip).map_err(|_| LookupFailed)?;
-        let Some(record) = result.decode().map_err(|_| LookupFailed)? else { return Ok(None) };
-        let network = result.network().map_err(|_| LookupFailed)?;
-        let host = if ip.is_ipv4() { 32 } else { 128 };
-        // A record above the IPv4 part of the tree has no IPv4 network: it is taken for the address alone.
-        let prefix_len = if network.is_ipv4() == ip.is_ipv4() { network.prefix() } else { host };
-        Ok(Some((record, prefix_len)))
+        let found = self.reader.lookup(ip).map_err(|_| LookupFailed)?;
+        Ok(found.offset().map(|offset| (found, offset)))
     }
 
     /// The City record of an address.
     ///
     /// # Errors
     /// The database is damaged at this place.
-    pub fn city(&self, ip: IpAddr) -> Result<Option<GeoRecord>, LookupFailed> {
-        Ok(self.lookup(ip)?.map(|(record, _)| city_record(&record)))
+    pub fn city(&self, ip: IpAddr) -> Result<Option<Arc<GeoRecord>>, LookupFailed> {
+        let Some((found, offset)) = self.find(ip)? else { return Ok(None) };
+        if let Some(Record::City(known)) = self.decoded.get(&offset) {
+            return Ok(Some(known));
+        }
+        let record = Arc::new(city_record(&decode(&found)?));
+        self.decoded.insert(offset, Record::City(record.clone()));
+        Ok(Some(record))
     }
 
     /// The ASN record of an address.
@@ -86,10 +105,16 @@ impl Database {
     /// # Errors
     /// The database is damaged at this place.
     pub fn asn(&self, ip: IpAddr) -> Result<Option<Network>, LookupFailed> {
-        let Some((record, _)) = self.lookup(ip)? else { return Ok(None) };
+        let Some((found, offset)) = self.find(ip)? else { return Ok(None) };
+        if let Some(Record::Asn(known)) = self.decoded.get(&offset) {
+            return Ok(known);
+        }
+        let record = decode(&found)?;
         let number = record.get(&["autonomous_system_number"]).number().filter(|number| *number >= 0.0);
         let organization = record.get(&["autonomous_system_organization"]).text();
-        Ok(number.map(|number| Network { number: number as u32, organization }))
+        let network = number.map(|number| Network { number: number as u32, organization });
+        self.decoded.insert(offset, Record::Asn(network.clone()));
+        Ok(network)
     }
 
     /// The category of an address by the Anonymous-IP database's marks, with the length of the network
@@ -98,19 +123,42 @@ impl Database {
     /// # Errors
     /// The database is damaged at this place.
     pub fn anonymous(&self, ip: IpAddr) -> Result<Option<(Category, u8)>, LookupFailed> {
-        let Some((marks, prefix_len)) = self.lookup(ip)? else { return Ok(None) };
-        let category = [
-            ("is_tor_exit_node", Category::Tor),
-            ("is_residential_proxy", Category::ResidentialProxy),
-            ("is_anonymous_vpn", Category::Vpn),
-            ("is_public_proxy", Category::Vpn),
-            ("is_hosting_provider", Category::Datacenter),
-            ("is_anonymous", Category::Vpn),
-        ]
-        .into_iter()
-        .find(|(mark, _)| marks.get(&[mark]).is_true());
-        Ok(category.map(|(_, category)| (category, prefix_len)))
+        let Some((found, offset)) = self.find(ip)? else { return Ok(None) };
+        let category = match self.decoded.get(&offset) {
+            Some(Record::Anonymous(known)) => known,
+            _ => {
+                let category = marked(&decode(&found)?);
+                self.decoded.insert(offset, Record::Anonymous(category));
+                category
+            }
+        };
+        let Some(category) = category else { return Ok(None) };
+        let network = found.network().map_err(|_| LookupFailed)?;
+        let host = if ip.is_ipv4() { 32 } else { 128 };
+        // A record above the IPv4 part of the tree has no IPv4 network: it is taken for the address alone.
+        let prefix_len = if network.is_ipv4() == ip.is_ipv4() { network.prefix() } else { host };
+        Ok(Some((category, prefix_len)))
     }
+}
+
+type Found<'a> = LookupResult<'a, Vec<u8>>;
+
+fn decode<'a>(found: &Found<'a>) -> Result<Value<'a>, LookupFailed> {
+    found.decode().ok().flatten().ok_or(LookupFailed)
+}
+
+/// The category by the marks of an Anonymous-IP record; the first that applies decides.
+fn marked(marks: &Value<'_>) -> Option<Category> {
+    [
+        ("is_tor_exit_node", Category::Tor),
+        ("is_residential_proxy", Category::ResidentialProxy),
+        ("is_anonymous_vpn", Category::Vpn),
+        ("is_public_proxy", Category::Vpn),
+        ("is_hosting_provider", Category::Datacenter),
+        ("is_anonymous", Category::Vpn),
+    ]
+    .into_iter()
+    .find_map(|(mark, category)| marks.get(&[mark]).is_true().then_some(category))
 }
 
 fn damaged(error: MaxMindDbError) -> DatabaseError {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence, ListMatch, LookupFailed, SourceState};
 use model::is_non_public;
-use moka::sync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::agents::Agents;
 use crate::databases::Database;
@@ -15,7 +16,7 @@ use crate::deny_lists::{DenyLists, NetworkSet};
 /// The name under which the Anonymous-IP database stands beside the deny lists.
 pub const ANONYMOUS_IP: &str = "anonymous-ip";
 /// Most addresses whose facts are cached.
-const CACHE_ENTRIES: u64 = 65_536;
+const CACHE_ENTRIES: usize = 65_536;
 
 /// A source that was configured: there, or not to be loaded.
 #[derive(Debug, Default)]
@@ -84,7 +85,7 @@ pub struct SourceInfo {
 pub struct Snapshot {
     content: Content,
     agents: Agents,
-    addresses: Cache<IpAddr, Arc<AddressFacts>, RandomState>,
+    addresses: Cache<IpAddr, Arc<AddressFacts>, UnitWeighter, RandomState>,
     non_public: Arc<AddressFacts>,
     lists: SourceState,
     anonymous_name: Arc<str>,
@@ -105,11 +106,14 @@ impl Snapshot {
         } else {
             SourceState::Absent
         };
+        // A hash with a secret key: an attacker chooses the addresses.
+        let hash = RandomState::new();
+        let addresses =
+            Cache::with(CACHE_ENTRIES, CACHE_ENTRIES as u64, UnitWeighter, hash, DefaultLifecycle::default());
         Self {
             content,
             agents,
-            // A hash with a secret key: an attacker chooses the addresses.
-            addresses: Cache::builder().max_capacity(CACHE_ENTRIES).build_with_hasher(RandomState::new()),
+            addresses,
             non_public: Arc::new(non_public),
             lists,
             anonymous_name: ANONYMOUS_IP.into(),
@@ -123,7 +127,7 @@ impl Snapshot {
             matches: self.matches(ip),
             geo: match self.content.city.ready() {
                 None => Ok(None),
-                Some(database) => database.city(ip).map(|record| record.map(Arc::new)),
+                Some(database) => database.city(ip),
             },
             // Evidence for the log alone: a damaged record leaves it out.
             network: self.content.asn.ready().and_then(|database| database.asn(ip).ok().flatten()),

@@ -85,7 +85,8 @@ pub fn decode<'a>(
         Encoding::Json => {
             let text = simdutf8::basic::from_utf8(payload).map_err(|_| Unreadable::InvalidUtf8)?;
             match json_in::read::<Wire<'a>>(text) {
-                Some(wire) => wire.try_into(),
+                // The reader of ordinary events gives up where a field is of a wrong type.
+                Some(wire) => LoginEvent::check(wire, Vec::new()),
                 None => decode_any_json(text, scratch),
             }
         }
@@ -97,7 +98,7 @@ fn decode_msgpack(payload: &[u8]) -> Result<LoginEvent<'_>, Unreadable> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
     let wire = Field::<Wire<'_>>::deserialize(&mut deserializer)
         .map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_msgpack(&error)))?;
-    wire.into_given().ok_or(Unreadable::NotAnObject)?.try_into()
+    check_any(wire)
 }
 
 /// Reads a login event from JSON of any kind: the general reader, which [`decode`] asks where an event
@@ -120,7 +121,13 @@ pub fn decode_any_json<'a>(text: &'a str, scratch: &'a mut String) -> Result<Log
             None => return Err(Unreadable::not_json(&error)),
         },
     };
-    wire.into_given().ok_or(Unreadable::NotAnObject)?.try_into()
+    check_any(wire)
+}
+
+fn check_any(wire: Field<Wire<'_>>) -> Result<LoginEvent<'_>, Unreadable> {
+    let wire = wire.into_given().ok_or(Unreadable::NotAnObject)?;
+    let wrong_fields = wire.wrong_fields();
+    LoginEvent::check(wire, wrong_fields)
 }
 
 fn from_json(text: &str) -> Result<Field<Wire<'_>>, serde_json::Error> {

@@ -108,38 +108,39 @@ pub struct LoginEvent<'a> {
     pub address: Option<IpAddr>,
     /// Fields of a wrong type, which count as absent, by their path.
     pub wrong_fields: Vec<&'static str>,
-    pub(crate) sections: Sections<'a>,
+    /// The event as it was written, without what is above.
+    pub(crate) wire: Wire<'a>,
 }
 
 impl LoginEvent<'_> {
     /// `request.ip` as it was given, trimmed.
     #[must_use]
     pub fn ip_text(&self) -> Option<&str> {
-        trimmed(&self.sections.request.ip)
+        trimmed(&self.wire.request.or_empty().ip)
     }
 
     /// `request.user_agent`, trimmed.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
-        trimmed(&self.sections.request.user_agent)
+        trimmed(&self.wire.request.or_empty().user_agent)
     }
 
     /// `device.id`, the device cookie, trimmed.
     #[must_use]
     pub fn cookie(&self) -> Option<&str> {
-        trimmed(&self.sections.device.id)
+        trimmed(&self.wire.device.or_empty().id)
     }
 
     /// `stats.logins_count`; it counts this login.
     #[must_use]
     pub fn logins_count(&self) -> Option<i64> {
-        self.sections.stats.logins_count.given().copied()
+        self.wire.stats.or_empty().logins_count.given().copied()
     }
 
     /// `request.geoip` as far as scoring goes.
     #[must_use]
     pub fn geo(&self) -> EventGeo<'_> {
-        let Some(geo) = self.sections.request.geoip.given() else { return EventGeo::default() };
+        let Some(geo) = self.wire.request.or_empty().geoip.given() else { return EventGeo::default() };
         let degrees = |field: &Field<f64>, limit: f64| field.given().copied().filter(|d| d.abs() <= limit);
         EventGeo {
             latitude: degrees(&geo.latitude, 90.0),
@@ -165,23 +166,6 @@ fn trimmed<'f>(field: &'f Field<Text<'_>>) -> Option<&'f str> {
 
 pub(crate) fn text<'f>(field: &'f Field<Text<'_>>) -> Option<&'f str> {
     field.given().map(|Text(text)| text.as_ref())
-}
-
-/// The parts of an event that only the log record shows.
-#[derive(Debug, Default)]
-pub(crate) struct Sections<'a> {
-    pub(crate) error: ErrorInfo<'a>,
-    pub(crate) user: User<'a>,
-    pub(crate) client: Client<'a>,
-    pub(crate) connection: Connection<'a>,
-    pub(crate) organization: Organization<'a>,
-    pub(crate) request: Request<'a>,
-    pub(crate) device: Device<'a>,
-    pub(crate) transaction: Transaction<'a>,
-    pub(crate) authentication: Authentication<'a>,
-    pub(crate) session: Session<'a>,
-    pub(crate) security_context: SecurityContext<'a>,
-    pub(crate) stats: Stats,
 }
 
 /// The name of a field on the wire: its own, or the one that it is given.
@@ -213,17 +197,35 @@ macro_rules! wire_objects {
 
         impl<$($a,)? 'json $(: $a)?> FromJson<'json> for $name $(<$a>)? {
             fn read(&mut self, json: &mut Reader<'json>) -> Option<()> {
-                json.byte(b'{')?;
                 $(let mut $field = false;)*
-                let mut is_first = true;
-                while let Some(name) = json.member(&mut is_first)? {
-                    $(if name == wire_name!($field $($named)?).as_bytes() {
+                let mut more = json.open()?;
+                while more {
+                    // A producer writes its fields in one order, and mostly in this one: a field is
+                    // looked for where it would stand, which takes a comparison with a literal.
+                    $(if more && json.expected(concat!("\"", wire_name!($field $($named)?), "\":")) {
                         self.$field.read_once(&mut $field, json)?;
-                        continue;
+                        more = json.more()?;
                     })*
-                    json.skip(0)?;
+                    if !more {
+                        break;
+                    }
+                    match json.name()? {
+                        $(name if name == wire_name!($field $($named)?).as_bytes() => {
+                            self.$field.read_once(&mut $field, json)?;
+                        })*
+                        _ => json.skip(0)?,
+                    }
+                    more = json.more()?;
                 }
                 Some(())
+            }
+        }
+
+        impl $(<$a>)? Field<$name $(<$a>)?> {
+            /// The object, or one without a field.
+            #[allow(dead_code)]
+            pub(crate) fn or_empty(&self) -> &$name $(<$a>)? {
+                self.given().unwrap_or(const { &$name { $($field: Field::Absent,)* } })
             }
         }
 
@@ -493,20 +495,39 @@ fn word<T: Copy>(
     }
 }
 
-impl<'a> TryFrom<Wire<'a>> for LoginEvent<'a> {
-    type Error = Unreadable;
+impl Wire<'_> {
+    /// The paths of the fields that were of a wrong type.
+    pub(crate) fn wrong_fields(&self) -> Vec<&'static str> {
+        let mut wrong = Vec::new();
+        self.note_wrong(WIRE_PATHS, &mut wrong);
+        self.user.or_empty().note_wrong(USER_PATHS, &mut wrong);
+        let request = self.request.or_empty();
+        request.note_wrong(REQUEST_PATHS, &mut wrong);
+        request.geoip.or_empty().note_wrong(GEOIP_PATHS, &mut wrong);
+        self.authorization.or_empty().note_wrong(&["authorization.roles"], &mut wrong);
+        self.resource_server.or_empty().note_wrong(&["resource_server.identifier"], &mut wrong);
+        self.mfa.or_empty().note_wrong(&["mfa.remembered"], &mut wrong);
+        self.error.or_empty().note_wrong(&["error.message", "error.code"], &mut wrong);
+        self.client.or_empty().note_wrong(&["client.client_id", "client.name", "client.metadata"], &mut wrong);
+        let connection = &["connection.id", "connection.name", "connection.strategy"];
+        self.connection.or_empty().note_wrong(connection, &mut wrong);
+        let organization = &["organization.id", "organization.name", "organization.metadata"];
+        self.organization.or_empty().note_wrong(organization, &mut wrong);
+        self.device.or_empty().note_wrong(&["device.id"], &mut wrong);
+        self.transaction.or_empty().note_wrong(TRANSACTION_PATHS, &mut wrong);
+        self.authentication.or_empty().note_wrong(&["authentication.methods"], &mut wrong);
+        self.session.or_empty().note_wrong(&["session.id"], &mut wrong);
+        let security_context = &["security_context.ja3", "security_context.ja4"];
+        self.security_context.or_empty().note_wrong(security_context, &mut wrong);
+        self.stats.or_empty().note_wrong(&["stats.logins_count"], &mut wrong);
+        wrong
+    }
+}
 
-    fn try_from(wire: Wire<'a>) -> Result<Self, Unreadable> {
-        let mut wrong_fields = Vec::new();
-        wire.note_wrong(WIRE_PATHS, &mut wrong_fields);
-        macro_rules! section {
-            ($field:expr, $paths:expr) => {{
-                let section = $field.into_given().unwrap_or_default();
-                section.note_wrong($paths, &mut wrong_fields);
-                section
-            }};
-        }
-        let id = required("id", wire.id, MAX_ID_BYTES)?;
+impl<'a> LoginEvent<'a> {
+    /// Checks an event. `wrong_fields` are those of [`Wire::wrong_fields`]; an ordinary event has none.
+    pub(crate) fn check(mut wire: Wire<'a>, wrong_fields: Vec<&'static str>) -> Result<Self, Unreadable> {
+        let id = required("id", std::mem::take(&mut wire.id), MAX_ID_BYTES)?;
         let time = match &wire.time {
             Field::Absent => return Err(Unreadable::Missing("time")),
             Field::Wrong => return Err(Unreadable::WrongType("time")),
@@ -529,39 +550,21 @@ impl<'a> TryFrom<Wire<'a>> for LoginEvent<'a> {
             ],
             Outcome::as_str,
         )?;
-        let tenant = wire.tenant.into_given().unwrap_or_default();
-        let tenant_id = required("tenant.id", tenant.id, MAX_TENANT_BYTES)?;
-        let mut user = section!(wire.user, USER_PATHS);
-        let user_id = match std::mem::take(&mut user.user_id) {
+        let tenant_id = match &mut wire.tenant {
+            Field::Given(tenant) => std::mem::take(&mut tenant.id),
+            _ => Field::Absent,
+        };
+        let tenant_id = required("tenant.id", tenant_id, MAX_TENANT_BYTES)?;
+        let user_id = match &mut wire.user {
+            Field::Given(user) => std::mem::take(&mut user.user_id),
+            _ => Field::Absent,
+        };
+        let user_id = match user_id {
             Field::Absent if outcome != Outcome::Success => None,
             field => Some(required("user.user_id", field, MAX_USER_BYTES)?),
         };
-        let request: Request<'a> = section!(wire.request, REQUEST_PATHS);
-        if let Some(geo) = request.geoip.given() {
-            geo.note_wrong(GEOIP_PATHS, &mut wrong_fields);
-        }
-        section!(wire.authorization, &["authorization.roles"]);
-        section!(wire.resource_server, &["resource_server.identifier"]);
-        section!(wire.mfa, &["mfa.remembered"]);
-        let address = trimmed(&request.ip).and_then(parse_ip);
-        let sections = Sections {
-            error: section!(wire.error, &["error.message", "error.code"]),
-            user,
-            client: section!(wire.client, &["client.client_id", "client.name", "client.metadata"]),
-            connection: section!(wire.connection, &["connection.id", "connection.name", "connection.strategy"]),
-            organization: section!(
-                wire.organization,
-                &["organization.id", "organization.name", "organization.metadata"]
-            ),
-            request,
-            device: section!(wire.device, &["device.id"]),
-            transaction: section!(wire.transaction, TRANSACTION_PATHS),
-            authentication: section!(wire.authentication, &["authentication.methods"]),
-            session: section!(wire.session, &["session.id"]),
-            security_context: section!(wire.security_context, &["security_context.ja3", "security_context.ja4"]),
-            stats: section!(wire.stats, &["stats.logins_count"]),
-        };
-        Ok(LoginEvent { id, time, stage, outcome, tenant_id, user_id, address, wrong_fields, sections })
+        let address = trimmed(&wire.request.or_empty().ip).and_then(parse_ip);
+        Ok(LoginEvent { id, time, stage, outcome, tenant_id, user_id, address, wrong_fields, wire })
     }
 }
 

@@ -33,7 +33,6 @@ pub(crate) trait FromJson<'a>: Default {
 
 impl<'a, T: FromJson<'a>> Field<T> {
     /// Reads the field's value. `given` says whether the object had the field already, and is set.
-    #[inline]
     pub(crate) fn read_once(&mut self, given: &mut bool, json: &mut Reader<'a>) -> Option<()> {
         if std::mem::replace(given, true) {
             return None;
@@ -152,25 +151,44 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Steps to the next member of an object whose `{` has been read, and to its value: the member's
-    /// name, or none at the object's end. `is_first` is for this method's own use.
+    /// Steps into an object: whether it has a member, at whose name the reader stands then.
     #[inline]
-    pub(crate) fn member(&mut self, is_first: &mut bool) -> Option<Option<&'a [u8]>> {
-        let mut next = self.token()?;
+    pub(crate) fn open(&mut self) -> Option<bool> {
+        self.byte(b'{')?;
+        let has_member = self.token()? != b'}';
+        self.at += usize::from(!has_member);
+        Some(has_member)
+    }
+
+    /// Steps to an object's next member, after a value: whether there is one.
+    #[inline]
+    pub(crate) fn more(&mut self) -> Option<bool> {
+        let next = self.token()?;
         self.at += 1;
-        let is_first = std::mem::take(is_first);
-        if next == b'}' {
-            return Some(None);
+        if next == b',' {
+            self.skip_space();
         }
-        if !is_first {
-            if next != b',' {
-                return None;
-            }
-            next = self.token()?;
-            self.at += 1;
+        matches!(next, b',' | b'}').then_some(next == b',')
+    }
+
+    /// Steps over a member's name, given with its quotes and colon, to its value, if the reader stands at
+    /// that name. One that is written otherwise (there may be space before the colon) is not found.
+    #[inline(always)]
+    pub(crate) fn expected(&mut self, name: &'static str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = rest.starts_with(name.as_bytes());
+        if found {
+            self.at += name.len();
+            self.skip_space();
         }
+        found
+    }
+
+    /// Steps over a member's name, whatever it is, to its value.
+    pub(crate) fn name(&mut self) -> Option<&'a [u8]> {
+        self.byte(b'"')?;
         let start = self.at;
-        if next != b'"' || self.plain()? != b'"' {
+        if self.plain()? != b'"' {
             return None;
         }
         let name = self.text.as_bytes().get(start..self.at)?;
@@ -180,7 +198,7 @@ impl<'a> Reader<'a> {
         }
         self.at += 1;
         self.skip_space();
-        Some(Some(name))
+        Some(name)
     }
 
     /// Steps to the next `"` or `\`, and tells which; `None` where a control character or the end comes
@@ -299,10 +317,11 @@ impl<'a> Reader<'a> {
             b'f' => self.literal("false"),
             b'n' => self.literal("null"),
             b'{' => {
-                self.at += 1;
-                let mut is_first = true;
-                while self.member(&mut is_first)?.is_some() {
+                let mut more = self.open()?;
+                while more {
+                    self.name()?;
                     self.skip(depth + 1)?;
+                    more = self.more()?;
                 }
                 Some(())
             }

@@ -312,14 +312,16 @@ impl<'a> LogRecord<'a> {
     /// The record of an event.
     #[must_use]
     pub fn new(event: &'a LoginEvent<'_>, log_id: String, context: LogContext<'a>) -> Self {
-        let sections = &event.sections;
+        let wire = &event.wire;
         let failed = event.outcome != Outcome::Success;
-        let message = get(&sections.error.message);
-        let strategy = get(&sections.connection.strategy).unwrap_or_default();
+        let message = get(&wire.error.or_empty().message);
+        let strategy = get(&wire.connection.or_empty().strategy).unwrap_or_default();
         let ip = context.ip.map(|ip| Cow::Owned(ip_text(ip)));
         let user_agent = event.user_agent().map(cut);
-        let security =
-            SecurityInfo { ja3: get(&sections.security_context.ja3), ja4: get(&sections.security_context.ja4) };
+        let security = SecurityInfo {
+            ja3: get(&wire.security_context.or_empty().ja3),
+            ja4: get(&wire.security_context.or_empty().ja4),
+        };
         let description = match &message {
             Some(message) if failed => message.clone(),
             _ => context.kind.description().into(),
@@ -329,23 +331,23 @@ impl<'a> LogRecord<'a> {
             data: LogData {
                 date: event.time,
                 kind: context.kind,
-                connection: get(&sections.connection.name),
-                connection_id: get(&sections.connection.id),
-                client_id: get(&sections.client.client_id),
-                client_name: get(&sections.client.name).unwrap_or_default(),
+                connection: get(&wire.connection.or_empty().name),
+                connection_id: get(&wire.connection.or_empty().id),
+                client_id: get(&wire.client.or_empty().client_id),
+                client_name: get(&wire.client.or_empty().name).unwrap_or_default(),
                 ip: ip.clone().unwrap_or(Cow::Borrowed(UNSPECIFIED_IP)),
                 client_ip: ip,
                 is_mobile: context.agent.filter(|_| user_agent.is_some()).map(|agent| agent.is_mobile),
                 user_agent,
-                hostname: get(&sections.request.hostname).unwrap_or_default(),
+                hostname: get(&wire.request.or_empty().hostname).unwrap_or_default(),
                 user_id: event.user_id.as_deref().map(cut),
-                user_name: [&sections.user.username, &sections.user.email, &sections.user.name]
+                user_name: [&wire.user.or_empty().username, &wire.user.or_empty().email, &wire.user.or_empty().name]
                     .into_iter()
                     .find_map(get),
                 strategy_type: strategy_type(&strategy),
                 strategy,
-                organization_id: get(&sections.organization.id),
-                organization_name: get(&sections.organization.name),
+                organization_id: get(&wire.organization.or_empty().id),
+                organization_name: get(&wire.organization.or_empty().name),
                 log_id: log_id.into(),
                 tenant_name: cut(&event.tenant_id),
                 environment_name: context.environment_name.into(),
@@ -364,9 +366,9 @@ fn details<'a>(
     failed: bool,
     message: Option<Cow<'a, str>>,
 ) -> LogDetails<'a> {
-    let sections = &event.sections;
-    let session_id = get(&sections.session.id);
-    let methods = sections.authentication.methods.given().map_or(&[][..], Vec::as_slice);
+    let wire = &event.wire;
+    let session_id = get(&wire.session.or_empty().id);
+    let methods = wire.authentication.or_empty().methods.given().map_or(&[][..], Vec::as_slice);
     let prompts: Vec<_> = methods
         .iter()
         .take(MAX_PROMPTS)
@@ -387,7 +389,7 @@ fn details<'a>(
     LogDetails {
         event_id: cut(&event.id),
         session_id,
-        transaction_id: get(&sections.transaction.id),
+        transaction_id: get(&wire.transaction.or_empty().id),
         initiated_at,
         completed_at,
         elapsed_ms: completed_at.map(|at| (at - initiated_at).max(0)),
@@ -395,7 +397,7 @@ fn details<'a>(
         stats: event.logins_count().map(|logins_count| StatsInfo { logins_count }),
         error: failed.then(|| ErrorDetails {
             message: message.unwrap_or_else(|| context.kind.description().into()),
-            oauth_error: get(&sections.error.code).unwrap_or_else(|| event.outcome.as_str().into()),
+            oauth_error: get(&wire.error.or_empty().code).unwrap_or_else(|| event.outcome.as_str().into()),
         }),
         invalid_ip: event.ip_text().filter(|_| event.address.is_none()).map(cut),
         autonomous_system: network.map(|network| AutonomousSystem {
@@ -426,7 +428,7 @@ fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) ->
             subdivision_name: borrow(&geo.subdivision_name),
         });
     }
-    let wire = event.sections.request.geoip.given()?;
+    let wire = event.wire.request.or_empty().geoip.given()?;
     let geo = event.geo();
     Some(LocationInfo {
         country_code: geo.country.map(Cow::Borrowed),
