@@ -5,6 +5,8 @@
 //!     cargo bench -p credence --bench two_lane -- floor latency   # some parts of it
 //!     cargo bench -p credence --bench two_lane -- --short         # everything, small: does it work at all?
 //!
+//! With `--keep`, and after a failure, the logs of all processes stay where they are.
+//!
 //! Broker, load and what is measured share the machine, so figures of one run are to be compared with each
 //! other and not with those of another. The bench fails where a run was not what it claims to be: events
 //! without verdicts, aborted commits, dead letters, outputs of another size than the pass-through's.
@@ -75,13 +77,14 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &[String]) -> Result<()> {
-    let mut size = Size::Full;
+    let (mut size, mut keep) = (Size::Full, false);
     let mut parts: Vec<&str> = Vec::new();
     for argument in arguments {
         match PARTS.iter().find(|part| *part == argument) {
             Some(part) => parts.push(part),
             None if argument == "--short" => size = Size::Short,
-            None => bail!("{argument:?} is neither --short nor one of the parts {}", PARTS.join(", ")),
+            None if argument == "--keep" => keep = true,
+            None => bail!("{argument:?} is neither --short, --keep nor one of the parts {}", PARTS.join(", ")),
         }
     }
     if parts.is_empty() {
@@ -104,6 +107,9 @@ fn measure(arguments: &[String]) -> Result<()> {
             lab.keep();
             return Err(error.context(format!("part {part}")));
         }
+    }
+    if keep {
+        lab.keep();
     }
     println!("\nmeasured in {:.0} s", begin.elapsed().as_secs_f64());
     Ok(())

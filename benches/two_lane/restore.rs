@@ -225,7 +225,7 @@ fn gap(stage: &Stage<'_>, state: &Path, event: Happening, login: u32) -> Result<
                 process = Some(stage.instance(state)?);
             }
             Happening::Join => other = Some(stage.instance(&other_state)?),
-            Happening::Leave => stop(other.take().context("no second instance")?)?,
+            Happening::Leave => other.take().context("no second instance")?.end(Signal::TERM)?,
         }
         Ok(())
     })?;

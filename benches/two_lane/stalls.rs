@@ -42,6 +42,7 @@ pub(crate) fn measure(
     rows.add("commits only", &load(stage, &sent, rate).run(|_| Ok(()))?, |_| true);
 
     let sent = some(events, rate, time);
+    credence.check_metrics()?;
     let reloads = || credence.log_lines("were loaded anew").len();
     let answered = load(stage, &sent, rate).run(|over| {
         thread::sleep(QUIET);
@@ -61,15 +62,18 @@ pub(crate) fn measure(
         thread::sleep(QUIET);
         let other = stage.instance(&other_state)?;
         thread::sleep(Duration::from_secs(2));
-        stop(other)?;
+        other.end(Signal::TERM)?;
         ensure!(!over.load(Ordering::Relaxed), "the load was over before the second instance had gone");
         Ok(())
     })?;
     let moved = moved(&credence)?;
     ensure!(!moved.is_empty() && moved.len() < PARTITIONS as usize, "partitions {moved:?} moved");
-    rows.add("a second instance comes and goes: partitions that stay", &answered, |number| !moved.contains(&number));
+    // A commit that meets a new generation of the group is refused, and its events are handled again.
+    let aborted = credence.metrics()?.sum("credence_commit_failures_total", "");
+    let name = format!("a second instance comes and goes, {aborted} batches aborted: partitions that stay");
+    rows.add(&name, &answered, |number| !moved.contains(&number));
     rows.add("the same: partitions that move", &answered, |number| moved.contains(&number));
-    stop(credence)?;
+    credence.end(Signal::TERM)?;
 
     let scene = Scene { memory_bytes: LITTLE_MEMORY, ..Scene::new("latency-merging", PARTITIONS) };
     let (answered, tables) = merging(stage, &scene, events, rate, time)?;
