@@ -12,4 +12,5 @@ mod lab;
 mod program;
 mod schemas;
 mod score;
+mod simulation;
 mod start;
