@@ -128,3 +128,11 @@ fn mutants_are_caught() {
     }
     assert!(survivors.is_empty(), "nothing catches {survivors:?}");
 }
+
+#[test]
+fn a_seed_is_the_same_each_time() {
+    for seed in 0..20 {
+        let [once, again] = [(); 2].map(|()| scheduler::run(seed, None, false).map_err(|failed| failed.trace));
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
