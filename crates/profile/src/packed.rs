@@ -16,8 +16,8 @@
 //! | recent answers | their count; each its length and an answer |
 //!
 //! What is optional is announced by flags. Counts, numbers and lengths take a byte for every seven bits
-//! ([`bytes`](crate::bytes)); a text is its length and UTF-8. An answer is described in
-//! [`packed_answer`](crate::packed_answer). Spots are named by their number in the table, and a number is
+//! (`bytes`); a text is its length and UTF-8. An answer is described in
+//! `packed_answer`. Spots are named by their number in the table, and a number is
 //! kept as long as a recent answer names it: so answers can be carried on as bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
