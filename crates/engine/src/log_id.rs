@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 
 use model::LoginEvent;
+use model::log_record::LogId;
 use profile::fingerprint::push_text;
 use siphasher::sip128::SipHasher24;
 
 /// Not a secret: every instance must derive the same id.
 const KEY: [u8; 16] = *b"credence log id1";
 
-/// 12 hexadecimal digits of the event's time in milliseconds, so that ids sort by time, and 20 of a hash
-/// of what makes the event that event: tenant, user, id, stage, outcome, time and evidence.
+/// The id from the event's time and what makes the event that event: tenant, user, id, stage, outcome, time
+/// and evidence.
 #[must_use]
-pub fn log_id(event: &LoginEvent<'_>) -> String {
+pub fn log_id(event: &LoginEvent<'_>) -> LogId {
     let texts = [
         Some(&*event.tenant_id),
         event.user_id.as_deref(),
@@ -40,18 +41,5 @@ pub fn log_id(event: &LoginEvent<'_>) -> String {
     }
     named.extend_from_slice(&event.time.0.to_le_bytes());
     let hash = SipHasher24::new_with_key(&KEY).hash(&named);
-
-    let mut id = [0; 32];
-    put_hex(&mut id[..12], event.time.0 as u64);
-    put_hex(&mut id[12..28], hash.h1);
-    put_hex(&mut id[28..], hash.h2);
-    String::from_utf8_lossy(&id).into_owned()
-}
-
-/// Fills a text with the lowest hexadecimal digits of a number.
-fn put_hex(text: &mut [u8], mut number: u64) {
-    for digit in text.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
-    }
+    LogId::new(event.time, u128::from(hash.h1) << 64 | u128::from(hash.h2))
 }

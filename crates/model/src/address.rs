@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
+use smol_str::{SmolStr, ToSmolStr};
 
 /// The NAT64 well-known prefix `64:ff9b::/96` of RFC 6052, as its upper 96 bits.
 const NAT64_PREFIX: u128 = 0x0064_ff9b_0000_0000_0000_0000;
@@ -59,10 +60,10 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
 }
 
 /// The address in canonical text. IPv4 is written by hand: it is in most records, and formatting it
-/// generally costs as much as scoring it.
+/// generally costs as much as scoring it. It is kept without memory of its own.
 #[must_use]
-pub fn ip_text(ip: IpAddr) -> String {
-    let IpAddr::V4(v4) = ip else { return ip.to_string() };
+pub fn ip_text(ip: IpAddr) -> SmolStr {
+    let IpAddr::V4(v4) = ip else { return ip.to_smolstr() };
     let mut text = [0; 15];
     let mut end = 0;
     let mut push = |byte: u8| {
@@ -81,7 +82,8 @@ pub fn ip_text(ip: IpAddr) -> String {
         }
         push(b'0' + octet % 10);
     }
-    String::from_utf8_lossy(&text[..end]).into_owned()
+    // Only ASCII is ever written to the buffer.
+    std::str::from_utf8(&text[..end]).unwrap_or_default().into()
 }
 
 /// Whether the (canonical) address belongs to a range that is never routed publicly, so that no list

@@ -12,6 +12,7 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
+use crate::address::ip_text;
 use crate::time::Timestamp;
 
 /// How sure it is that the login is genuine; low confidence is high risk.
@@ -341,7 +342,7 @@ impl ListDetails {
                 IpAddr::V6((v6.to_bits() & mask).into())
             }
         };
-        format!("{network}/{}", self.prefix_len)
+        format!("{}/{}", ip_text(network), self.prefix_len)
     }
 }
 
@@ -488,7 +489,7 @@ impl Serialize for Details {
             Details::List(list) => {
                 let mut object = serializer.serialize_struct("ListDetails", 4)?;
                 // As text in every encoding: an address's own form in MessagePack would be bytes.
-                object.serialize_field("ip", &list.ip.to_string())?;
+                object.serialize_field("ip", &ip_text(list.ip))?;
                 object.serialize_field("matches", &list.network())?;
                 object.serialize_field("source", &*list.source)?;
                 object.serialize_field("category", list.category.reported())?;

@@ -175,8 +175,8 @@ impl<'a> Reader<'a> {
     /// that name. One that is written otherwise (there may be space before the colon) is not found.
     #[inline(always)]
     pub(crate) fn expected(&mut self, name: &'static str) -> bool {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let found = rest.starts_with(name.as_bytes());
+        let here = self.text.as_bytes().get(self.at..).and_then(|rest| rest.get(..name.len()));
+        let found = here == Some(name.as_bytes());
         if found {
             self.at += name.len();
             self.skip_space();

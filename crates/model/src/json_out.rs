@@ -62,7 +62,7 @@ impl JsonWriter<'_> {
 
     #[inline(always)]
     fn put(&mut self, bytes: &[u8]) {
-        self.room(bytes.len()).copy_from_slice(bytes);
+        copy(bytes, self.room(bytes.len()));
     }
 
     #[inline(always)]
@@ -76,9 +76,15 @@ impl JsonWriter<'_> {
         if any_special(bytes) {
             return self.escaped(bytes);
         }
+        self.plain(bytes);
+    }
+
+    /// A text in which there is nothing to escape.
+    #[inline(always)]
+    fn plain(&mut self, bytes: &[u8]) {
         if let [first, middle @ .., last] = self.room(bytes.len() + 2) {
             *first = b'"';
-            middle.copy_from_slice(bytes);
+            copy(bytes, middle);
             *last = b'"';
         }
     }
@@ -106,6 +112,31 @@ impl JsonWriter<'_> {
     }
 }
 
+/// Copies bytes to as much room: most are few, and two moves that may overlap do it. Where the length is
+/// known, as a name's is, nothing else is left of this.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    match from.len() {
+        0 => {}
+        1 => ends::<1>(from, to),
+        2..4 => ends::<2>(from, to),
+        4..8 => ends::<4>(from, to),
+        8..16 => ends::<8>(from, to),
+        16..=32 => ends::<16>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(start), Some(to_start)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
+        *to_start = *start;
+    }
+    if let (Some(end), Some(to_end)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        *to_end = *end;
+    }
+}
+
 /// Whether one of the bytes cannot stand in a JSON text as it is. Words that overlap are looked at twice:
 /// that costs less than to end byte by byte.
 #[inline]
@@ -114,6 +145,9 @@ fn any_special(bytes: &[u8]) -> bool {
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         let (words, _) = bytes.as_chunks();
         return words.iter().fold(special(first) | special(last), |any, word| any | special(word)) != 0;
+    }
+    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return special(&[*a, *b, *c, *d, *e, *f, *g, *h]) != 0;
     }
     bytes.iter().any(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
 }
@@ -150,7 +184,11 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), JsonError> {
-        self.put(if value { b"true" } else { b"false" });
+        if value {
+            self.put(b"true");
+        } else {
+            self.put(b"false");
+        }
         Ok(())
     }
     fn serialize_i8(self, value: i8) -> Result<(), JsonError> {
@@ -216,9 +254,11 @@ impl<'w, 'o> ser::Serializer for &'w mut JsonWriter<'o> {
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), JsonError> {
         self.serialize_unit()
     }
-    #[inline]
+    #[inline(always)]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), JsonError> {
-        self.serialize_str(variant)
+        // A literal of this program.
+        self.plain(variant.as_bytes());
+        Ok(())
     }
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), JsonError> {
@@ -328,14 +368,17 @@ impl SerializeStruct for Open<'_, '_> {
         let bytes = name.as_bytes();
         if let [before, quote, middle @ .., end_quote, colon] = self.writer.room(bytes.len() + 4) {
             (*before, *quote) = (separator, b'"');
-            middle.copy_from_slice(bytes);
+            copy(bytes, middle);
             (*end_quote, *colon) = (b'"', b':');
         }
         value.serialize(&mut *self.writer)
     }
     #[inline]
     fn end(self) -> Result<(), JsonError> {
-        self.writer.put(if self.is_first { b"{}" } else { b"}" });
+        if self.is_first {
+            self.writer.byte(b'{');
+        }
+        self.writer.byte(b'}');
         Ok(())
     }
 }
@@ -375,7 +418,9 @@ mod tests {
     fn everything() -> impl Strategy<Value = Everything> {
         let text = prop_oneof![".{0,40}", "[\u{0}-\u{7f}]{0,40}", "[a-z\"\\\\]{15,35}"];
         let map = proptest::collection::btree_map(".{0,5}", any::<char>(), 0..3);
-        let numbers = proptest::collection::vec(any::<f64>(), 0..4);
+        let decimals = (any::<i64>(), 0..17, 0..16)
+            .prop_map(|(digits, fewer, decimals)| (digits / 10i64.pow(fewer as u32)) as f64 / 10f64.powi(decimals));
+        let numbers = proptest::collection::vec(prop_oneof![any::<f64>(), decimals], 0..8);
         let one = (text, numbers, any::<i64>(), any::<u32>(), any::<bool>(), proptest::option::of(".*"), map).prop_map(
             |(text, list, whole, unsigned, yes, none, map)| Everything {
                 text,

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::address::ip_text;
 use crate::assessment::{Risk, RiskAssessment};
@@ -74,11 +75,51 @@ impl LogType {
     }
 }
 
+/// The id of a log record: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogId([u8; 32]);
+
+impl LogId {
+    /// 12 digits of the event's time in milliseconds, so that ids sort by time, and 20 of a hash of what
+    /// makes the event that event.
+    #[must_use]
+    pub fn new(time: Timestamp, hash: u128) -> Self {
+        let (first, second) = ((hash >> 64) as u64, hash as u64);
+        let mut id = [0; 32];
+        put_hex(&mut id[..12], time.0 as u64);
+        put_hex(&mut id[12..28], first);
+        put_hex(&mut id[28..], second);
+        Self(id)
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII is ever written to it.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Fills a text with the lowest hexadecimal digits of a number.
+fn put_hex(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
+}
+
+impl Serialize for LogId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 /// A record of the tenant log topic.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LogRecord<'a> {
     /// Unique, opaque, sortable by time; the same for a repeated event.
-    pub log_id: Cow<'a, str>,
+    #[schemars(with = "String")]
+    pub log_id: LogId,
     /// The record itself.
     pub data: LogData<'a>,
 }
@@ -106,10 +147,12 @@ pub struct LogData<'a> {
     /// Name of the application; empty where the event has none.
     pub client_name: Cow<'a, str>,
     /// The user's address, canonical; `0.0.0.0` where the event brought none (see `details.invalid_ip`).
-    pub ip: Cow<'a, str>,
+    #[schemars(with = "String")]
+    pub ip: SmolStr,
     /// The same, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_ip: Option<Cow<'a, str>>,
+    #[schemars(with = "Option<String>")]
+    pub client_ip: Option<SmolStr>,
     /// The user agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Cow<'a, str>>,
@@ -132,7 +175,8 @@ pub struct LogData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_name: Option<Cow<'a, str>>,
     /// The same as the envelope's.
-    pub log_id: Cow<'a, str>,
+    #[schemars(with = "String")]
+    pub log_id: LogId,
     /// The tenant.
     pub tenant_name: Cow<'a, str>,
     /// Name of the deployment.
@@ -311,12 +355,12 @@ pub struct LogContext<'a> {
 impl<'a> LogRecord<'a> {
     /// The record of an event.
     #[must_use]
-    pub fn new(event: &'a LoginEvent<'_>, log_id: String, context: LogContext<'a>) -> Self {
+    pub fn new(event: &'a LoginEvent<'_>, log_id: LogId, context: LogContext<'a>) -> Self {
         let wire = &event.wire;
         let failed = event.outcome != Outcome::Success;
         let message = get(&wire.error.or_empty().message);
         let strategy = get(&wire.connection.or_empty().strategy).unwrap_or_default();
-        let ip = context.ip.map(|ip| Cow::Owned(ip_text(ip)));
+        let ip = context.ip.map(ip_text);
         let user_agent = event.user_agent().map(cut);
         let security = SecurityInfo {
             ja3: get(&wire.security_context.or_empty().ja3),
@@ -327,7 +371,7 @@ impl<'a> LogRecord<'a> {
             _ => context.kind.description().into(),
         };
         LogRecord {
-            log_id: log_id.clone().into(),
+            log_id,
             data: LogData {
                 date: event.time,
                 kind: context.kind,
@@ -335,7 +379,7 @@ impl<'a> LogRecord<'a> {
                 connection_id: get(&wire.connection.or_empty().id),
                 client_id: get(&wire.client.or_empty().client_id),
                 client_name: get(&wire.client.or_empty().name).unwrap_or_default(),
-                ip: ip.clone().unwrap_or(Cow::Borrowed(UNSPECIFIED_IP)),
+                ip: ip.clone().unwrap_or(SmolStr::new_static(UNSPECIFIED_IP)),
                 client_ip: ip,
                 is_mobile: context.agent.filter(|_| user_agent.is_some()).map(|agent| agent.is_mobile),
                 user_agent,
@@ -348,7 +392,7 @@ impl<'a> LogRecord<'a> {
                 strategy,
                 organization_id: get(&wire.organization.or_empty().id),
                 organization_name: get(&wire.organization.or_empty().name),
-                log_id: log_id.into(),
+                log_id,
                 tenant_name: cut(&event.tenant_id),
                 environment_name: context.environment_name.into(),
                 security_context: (security.ja3.is_some() || security.ja4.is_some()).then_some(security),

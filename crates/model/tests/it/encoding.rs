@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::assessment::{Category, ListDetails, NamedPoint, Speed, TravelDetails};
 use model::codec::decode;
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Network};
-use model::log_record::{LogContext, LogType};
+use model::log_record::{LogContext, LogId, LogType};
 use model::{
     Action, Answer, Assessment, Confidence, Decision, Details, Encoding, LogRecord, Reason, RiskAssessment, Timestamp,
     Verdict,
@@ -161,9 +161,12 @@ fn log_records_of_every_type_in_both_encodings() {
             assessed: Some((&risk, CHALLENGE)),
             attempted_at: Some(Timestamp(1_772_438_390_000)),
         };
-        let record = both(&LogRecord::new(&event, "id1".to_owned(), context));
+        let record = both(&LogRecord::new(&event, LogId::new(event.time, u128::MAX), context));
         let data = &record["data"];
-        assert_eq!((&record["log_id"], &data["type"]), (&json!("id1"), &json!(kind.as_str())));
+        assert_eq!(
+            (&record["log_id"], &data["type"]),
+            (&json!("019cad8fac00ffffffffffffffffffff"), &json!(kind.as_str()))
+        );
         assert_eq!(data["ip"], json!("0.0.0.0"));
         assert_eq!(data["details"]["invalid_ip"], json!("192.0.2.7:443"));
         assert_eq!(data["details"]["initiatedAt"], json!(1_772_438_390_000_i64));
@@ -194,7 +197,7 @@ fn texts_of_a_log_record_are_cut_between_characters() {
         assessed: None,
         attempted_at: None,
     };
-    let record = both(&LogRecord::new(&event, "id1".to_owned(), context));
+    let record = both(&LogRecord::new(&event, LogId::new(event.time, u128::MAX), context));
     assert_eq!(record["data"]["user_agent"], json!("é".repeat(512)));
     assert_eq!(record["data"]["details"]["prompts"].as_array().unwrap().len(), 16);
     // 16 prompts of two texts each and some more: a record that every topic takes.

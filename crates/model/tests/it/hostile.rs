@@ -115,6 +115,20 @@ const PIECES: &[&str] = &[
     "-0",
 ];
 
+const MEMBERS: &[(&str, &str)] = &[
+    ("stage", "\"attempt\""),
+    ("outcome", "null"),
+    ("user", "{\"user_id\":\"u\"}"),
+    ("user", "{\"email\":\"u@example.com\",\"user_id\":\"u\",\"user_id_\":1}"),
+    ("request", "{\"geoip\":{\"longitude\":1,\"latitude\":2},\"user_agent\":\"a\",\"ip\":\"192.0.2.1\"}"),
+    ("request", "{ }"),
+    ("stats", "{\"logins_count\" :3}"),
+    ("device", "{\"id\":\"c\", \"id\":\"d\"}"),
+    ("devic", "{}"),
+    ("id", "\"f\""),
+    ("x", "[1,{\"id\":2}]"),
+];
+
 fn shown(payload: &[u8], content_type: Option<&str>) -> String {
     let shown = |decoded: Result<_, model::Unreadable>| match decoded {
         Ok(event) => format!("{event:?}"),
@@ -147,6 +161,22 @@ proptest! {
         shown(format!("{{\"id\":\"e\",\"time\":1772438400000,\"tenant\":{{\"id\":\"t\"}},\"user\":{{\"user_id\":\"u\"}},\"x\":{text}}}").as_bytes(), JSON);
         shown(format!("{{\"x\":{text}}}").as_bytes(), JSON);
         shown(format!("{{\"x\":\"{text}\",\"y\":1e400}}").as_bytes(), JSON);
+    }
+
+    /// Members in any order, some missing, some twice, with space anywhere.
+    #[test]
+    fn the_order_of_fields_does_not_count(
+        members in prop::collection::vec(prop::sample::select(MEMBERS), 0..8),
+        space in "[ \n]{0,2}",
+    ) {
+        let object = |members: &[(&str, &str)]| {
+            let written = |(name, value): &(&str, &str)| format!("{space}\"{name}\"{space}:{space}{value}{space}");
+            format!("{{{}}}", members.iter().map(written).collect::<Vec<_>>().join(","))
+        };
+        let required = [("id", "\"e\""), ("time", "1772438400000"), ("tenant", "{\"id\":\"t\"}")];
+        shown(object(&members).as_bytes(), JSON);
+        shown(object(&[&required[..], &members].concat()).as_bytes(), JSON);
+        shown(object(&[&members, &required[..]].concat()).as_bytes(), JSON);
     }
 
     #[test]
