@@ -19,8 +19,8 @@ use stream::Cluster;
 use crate::Size;
 use crate::events::{Event, traffic};
 use crate::lab::{Lab, Scene, Stage};
-use crate::process::Process;
 use crate::probe::{cpu_seconds, resident_bytes};
+use crate::process::Process;
 use crate::table::{Table, count};
 use crate::users::{self, Users};
 
@@ -224,7 +224,8 @@ fn disk_bytes(folder: &Path) -> Result<usize> {
 
 fn partitions(lab: &Lab, size: Size) -> Result<()> {
     let events: Vec<Event> = traffic(size.pick(20_000, 2_000), size.pick(60_000, 5_000))?.collect();
-    let mut table = Table::new(["partitions", "instances", "events/s", "events/CPU-s, all instances", "events a commit"]);
+    let mut table =
+        Table::new(["partitions", "instances", "events/s", "events/CPU-s, all instances", "events a commit"]);
     for partitions in size.pick(&[1, 4, 16, 64][..], &[1, 16][..]) {
         for instances in [1, 2] {
             if instances > *partitions {
@@ -259,7 +260,10 @@ fn partitions(lab: &Lab, size: Size) -> Result<()> {
             ]);
         }
     }
-    table.print(&format!("Partitions and instances: {} events, fed as fast as they are taken", count(events.len() as f64)));
+    table.print(&format!(
+        "Partitions and instances: {} events, fed as fast as they are taken",
+        count(events.len() as f64)
+    ));
     Ok(())
 }
 

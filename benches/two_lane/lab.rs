@@ -173,7 +173,8 @@ impl<'l> Stage<'l> {
             fast: clients.fast,
             durable,
             events: self.config.topic_events.clone(),
-            outputs: [&self.config.topic_verdicts, &self.config.topic_logs, &self.config.topic_profiles].map(Clone::clone),
+            outputs: [&self.config.topic_verdicts, &self.config.topic_logs, &self.config.topic_profiles]
+                .map(Clone::clone),
             pool,
             commit_interval_ms: u64::try_from(self.config.commit_interval.as_millis())?,
         };

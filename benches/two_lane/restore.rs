@@ -157,11 +157,7 @@ fn time_of_day(timestamp: &str) -> Option<Duration> {
 }
 
 fn events(users: std::ops::Range<u32>, login: u32) -> Vec<Event> {
-    let event = |user| Event {
-        key: users::key(user),
-        payload: users::login(user, login).into_bytes(),
-        asks: None,
-    };
+    let event = |user| Event { key: users::key(user), payload: users::login(user, login).into_bytes(), asks: None };
     users.map(event).collect()
 }
 

@@ -145,8 +145,13 @@ struct Rows {
 impl Rows {
     /// Adds a row about some partitions; the quantiles are of all of them.
     fn add(&mut self, name: &str, answered: &Answered, of: impl Fn(usize) -> bool) {
-        let chosen: Vec<&Silence> =
-            answered.partitions.iter().enumerate().filter(|(number, _)| of(*number)).map(|(_, silence)| silence).collect();
+        let chosen: Vec<&Silence> = answered
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| of(*number))
+            .map(|(_, silence)| silence)
+            .collect();
         let all = chosen.len() == answered.partitions.len();
         let quantile = |quantile| if all { millis(answered.quantile(quantile)) } else { String::new() };
         self.table.row([
