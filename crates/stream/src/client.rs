@@ -137,7 +137,10 @@ pub(crate) fn outputs_producer(settings: &StreamConfig, worker: usize) -> Client
 pub(crate) fn transactional_producer(settings: &StreamConfig, worker: usize) -> ClientConfig {
     let mut config = base(&settings.connection, &format!("commits{worker}"));
     set_producer(&mut config, TRANSACTION_TIMEOUT);
-    // Everything of a batch is handed over at once.
+    // Everything of a batch is handed over at once, and nobody waits for a part of it: a partition's records
+    // leave in one request where they can. While an idempotent producer waits for the answer of a partition,
+    // and more records of it are due, librdkafka 2.12 keeps a processor busy with asking whether it has come.
+    config.set("linger.ms", "10").set("batch.size", "1000000");
     let queue_kbytes = (settings.max_in_flight_bytes * 4 + MAX_MESSAGE_BYTES) / 1024;
     config
         .set("transactional.id", format!("{}-{}-{worker}", settings.group_id, settings.instance_id))

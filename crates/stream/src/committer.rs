@@ -39,8 +39,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first wait between two tries, and the longest: it doubles.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
-/// How long one `poll` waits for acknowledgements.
-const POLL: Duration = Duration::from_millis(5);
+/// Between two looks for acknowledgements. `poll` cannot be left to wait for them: it keeps the processor busy
+/// for the last millisecond of its time.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How often the local state is tried again when it could not be written.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of changes that are committed but not in the local state: more than that, and the next commit waits.
@@ -351,8 +352,7 @@ impl Thread {
         }
         // `commit_transaction` would wait in steps of 100 ms for what is still in flight.
         while producer.in_flight_count() > 0 {
-            producer.poll(POLL);
-            self.check(producer)?;
+            self.await_some(producer)?;
         }
         self.check(producer)?;
         let mut list = TopicPartitionList::new();
@@ -380,9 +380,18 @@ impl Thread {
                 Err((KafkaError::MessageProduction(Code::QueueFull), same)) => record = same,
                 Err((error, _)) => return Err(error),
             }
-            producer.poll(POLL);
-            self.check(producer)?;
+            self.await_some(producer)?;
         }
+    }
+
+    /// Takes the acknowledgements that are there; where there are none, after a short wait.
+    fn await_some(&self, producer: &Transactional) -> Result<(), KafkaError> {
+        let before = producer.in_flight_count();
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() == before {
+            thread::sleep(LOOK_AGAIN);
+        }
+        self.check(producer)
     }
 
     /// Repeats a call while that can help and somebody waits for it.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use delivery::BatchId;
@@ -213,9 +214,10 @@ impl Outbox {
         }
     }
 
-    /// Blocks for `time` while acknowledgements come in.
+    /// Blocks for `time` while acknowledgements come in. (`poll` cannot be left to wait: it keeps the
+    /// processor busy for the last millisecond of its time.)
     pub(crate) fn wait(&self, time: Duration) {
-        self.producer.poll(time);
+        thread::sleep(time);
     }
 
     /// Takes what the brokers have acknowledged so far, and sends what was waiting for room.
