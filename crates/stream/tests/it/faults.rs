@@ -217,7 +217,8 @@ fn a_local_state_that_stays_damaged_ends_the_worker() {
     let mut running = case.start_ready();
     case.memory.reading_fails.lock().unwrap().extend(std::iter::repeat_n(damaged(), 100));
     let feeder = case.feeder();
-    case.feed(&feeder, 0, 10, KEYS);
+    // Of one partition: each has its own count of failures in a row.
+    case.feed(&feeder, 0, 10, 1);
     feeder.flush(PATIENCE).unwrap();
     assert!(running.wait_for_end(PATIENCE));
     let summary = running.stop();
