@@ -81,7 +81,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     let context = users::context(&config)?;
     let fingerprints = data::fingerprints(&config);
     let known = Users::new(&context, &fingerprints)?;
-    let cluster = Cluster { id: "growth".to_owned(), partitions: 1 };
+    let cluster = Cluster { id: "growth".to_owned(), partitions: 1, verdict_partitions: 1, log_partitions: 1 };
     let folder = Path::new(folder);
     let foreign = prometheus::IntCounter::new("foreign", "Foreign records.")?;
     let stores = DiskStores::open(folder, &config, &cluster, &fingerprints, foreign)?;

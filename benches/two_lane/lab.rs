@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::events::Event;
 use crate::pass_through::{self, Spec};
-use crate::probe::Offsets;
+use crate::probe::{self, Offsets};
 use crate::process::Process;
 
 /// How long the broker may take to create topics or to acknowledge everything that was written.
@@ -44,6 +44,12 @@ impl Lab {
 
     pub(crate) fn brokers(&self) -> &str {
         self.kafka.bootstrap_servers()
+    }
+
+    /// Processor time that the broker's compilers have taken: while they are busy it gets faster, and takes the
+    /// processors from everybody else.
+    pub(crate) fn compiling_seconds(&self) -> Result<f64> {
+        probe::thread_seconds(self.kafka.pid().context("the broker has ended")?, "Compiler")
     }
 
     /// Versions and machine, for the head of the figures.

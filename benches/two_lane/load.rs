@@ -74,7 +74,11 @@ impl Load<'_> {
         let asked: HashMap<&[u8], usize> =
             asked.filter_map(|(index, event)| Some((event.asks.as_ref()?.as_bytes(), index))).collect();
         let mut tail = Tail::new(&self.connection, self.answers_topic, From::End, Isolation::Uncommitted)?;
-        let feeder = Feeder::new(&self.connection)?;
+        // The load takes as little of the processors as it can: an idempotent producer asks without a pause
+        // whether it may send on. Nothing is sent again here that could come twice or late.
+        let mut connection = self.connection.clone();
+        connection.properties.insert("enable.idempotence".to_owned(), "false".to_owned());
+        let feeder = Feeder::new(&connection)?;
         // The first record of a producer waits for its connection.
         let start = Instant::now() + Duration::from_millis(500);
         let over = AtomicBool::new(false);

@@ -57,8 +57,24 @@ const TICKS: f64 = 100.0;
 
 /// Processor seconds that a process has used so far, with all its threads.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    stat_seconds(&format!("/proc/{pid}/stat"))
+}
+
+/// The same of those threads of a process whose name contains a text.
+pub(crate) fn thread_seconds(pid: u32, name: &str) -> Result<f64> {
+    let mut seconds = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = thread?.path();
+        // A thread that has ended meanwhile is none.
+        if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.contains(name)) {
+            seconds += stat_seconds(&path.join("stat").display().to_string()).unwrap_or_default();
+        }
+    }
+    Ok(seconds)
+}
+
+fn stat_seconds(path: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
     // The name in brackets may hold anything.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());

@@ -155,12 +155,13 @@ impl Handler for ScoringHandler {
         match scored {
             Err(Unscored::State(error)) => return Err(state_error(&error)),
             Err(unscored) => outputs.dead_letter(unscored.reason(), unscored.to_string()),
+            // The buffers change places, so that nothing is copied.
             Ok(()) => {
                 if !self.encoded.verdict.is_empty() {
-                    outputs.add_verdict().extend_from_slice(&self.encoded.verdict);
+                    std::mem::swap(outputs.add_verdict(), &mut self.encoded.verdict);
                 }
                 if !self.encoded.log.is_empty() {
-                    outputs.add_log().extend_from_slice(&self.encoded.log);
+                    std::mem::swap(outputs.add_log(), &mut self.encoded.log);
                 }
             }
         }

@@ -13,6 +13,10 @@ use crate::config::{Connection, StreamConfig};
 /// the dead-letter topic.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 17 << 20;
 
+/// The largest batch of records that goes to a partition in one request: on the fast lane, on the durable one.
+pub(crate) const OUTPUTS_BATCH_BYTES: usize = 256 << 10;
+pub(crate) const DURABLE_BATCH_BYTES: usize = 1_000_000;
+
 /// How often librdkafka reports the ends of the partitions.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -140,7 +144,7 @@ pub(crate) fn transactional_producer(settings: &StreamConfig, worker: usize) -> 
     // Everything of a batch is handed over at once, and nobody waits for a part of it: a partition's records
     // leave in one request where they can. While an idempotent producer waits for the answer of a partition,
     // and more records of it are due, librdkafka 2.12 keeps a processor busy with asking whether it has come.
-    config.set("linger.ms", "10").set("batch.size", "1000000");
+    config.set("linger.ms", "10").set("batch.size", DURABLE_BATCH_BYTES.to_string());
     let queue_kbytes = (settings.max_in_flight_bytes * 4 + MAX_MESSAGE_BYTES) / 1024;
     config
         .set("transactional.id", format!("{}-{}-{worker}", settings.group_id, settings.instance_id))
@@ -180,7 +184,7 @@ fn set_producer(config: &mut ClientConfig, delivery_timeout: Duration) {
         .set("compression.codec", "lz4")
         // A topic refuses a batch, not a record, that is larger than its max.message.bytes. Small batches
         // keep records that would fit from being refused together; a larger record travels alone.
-        .set("batch.size", "262144")
+        .set("batch.size", OUTPUTS_BATCH_BYTES.to_string())
         .set("message.timeout.ms", millis(delivery_timeout))
         .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string());
 }

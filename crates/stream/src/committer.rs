@@ -31,6 +31,7 @@ use crate::client;
 use crate::config::StreamConfig;
 use crate::durable::DurableBatch;
 use crate::error::{WorkerError, advice, class};
+use crate::flights::Flight;
 use crate::metrics::StreamMetrics;
 use crate::outbox::Output;
 
@@ -87,6 +88,7 @@ impl Committer {
         worker: usize,
         state: Arc<dyn LocalState>,
         metrics: Arc<StreamMetrics>,
+        log_partitions: i32,
     ) -> std::io::Result<Committer> {
         // One order at a time: the worker seals no batch before the one before is settled.
         let (orders, receive) = sync_channel(1);
@@ -102,6 +104,7 @@ impl Committer {
             producer: None,
             reached: Ends::new(),
             unstored: VecDeque::new(),
+            log_partitions,
         };
         thread::Builder::new().name(format!("commit-{worker}")).spawn(move || thread.run(&receive))?;
         Ok(Committer { orders, outcomes, stop })
@@ -218,6 +221,8 @@ struct Thread {
     /// Up to where the state of each partition was restored, or committed here since.
     reached: Ends,
     unstored: VecDeque<Unstored>,
+    /// Partitions of the log records' topic.
+    log_partitions: i32,
 }
 
 impl Thread {
@@ -344,17 +349,27 @@ impl Thread {
     ) -> Result<(), KafkaError> {
         producer.begin_transaction()?;
         let topics = &self.settings.topics;
-        for log in records.logs.iter() {
-            self.send(producer, record(&topics.logs, None, Output::Log, log))?;
+        let logs = records.logs.iter().map(|log| (Output::Log, log));
+        let mut due: Vec<_> = logs.chain(records.changes.iter().map(|change| (Output::Profile, change))).collect();
+        while !due.is_empty() {
+            let mut flight = Flight::new(self.log_partitions, client::DURABLE_BATCH_BYTES);
+            let mut later = Vec::new();
+            for (output, change) in due {
+                if !flight.takes(output, change) {
+                    later.push((output, change));
+                    continue;
+                }
+                // Log records are found by their users, changes by the partition whose state they are.
+                let partition = (output == Output::Profile).then_some(change.partition);
+                self.send(producer, record(output.topic(topics), partition, output, change))?;
+            }
+            due = later;
+            // `commit_transaction` would wait in steps of 100 ms for what is still in flight.
+            while producer.in_flight_count() > 0 {
+                self.await_some(producer)?;
+            }
+            self.check(producer)?;
         }
-        for change in records.changes.iter() {
-            self.send(producer, record(&topics.profiles, Some(change.partition), Output::Profile, change))?;
-        }
-        // `commit_transaction` would wait in steps of 100 ms for what is still in flight.
-        while producer.in_flight_count() > 0 {
-            self.await_some(producer)?;
-        }
-        self.check(producer)?;
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(&topics.events, *partition, Offset::Offset(*offset))?;

@@ -18,7 +18,10 @@ use crate::client;
 use crate::config::{StreamConfig, Topics};
 use crate::dead_letter::{self, Provenance};
 use crate::error::{Error, WorkerError, advice, class};
+use crate::flights::Flights;
 use crate::metrics::StreamMetrics;
+use crate::murmur2::partition_for;
+use crate::running::Cluster;
 
 /// One call of the producer's `poll` serves one event, and an event holds the reports of one produced
 /// batch. This many are served before the worker looks at its input again.
@@ -63,6 +66,8 @@ pub(crate) struct Receipt {
     pub(crate) batch: BatchId,
     /// Length of key and payload.
     pub(crate) bytes: usize,
+    /// The partition of the flight that it is on.
+    pub(crate) partition: Option<usize>,
     /// When the event happened, for the latency of verdicts.
     pub(crate) event_time_ms: Option<i64>,
     /// The timestamp of the source record, for the latency of verdicts.
@@ -152,6 +157,10 @@ pub(crate) struct Outbox {
     max_bytes: usize,
     records: usize,
     bytes: usize,
+    /// Verdicts that wait for the ones before them.
+    flights: Flights,
+    /// Partitions of the verdicts' topic.
+    verdict_partitions: i32,
     /// Parcels that found librdkafka's queue full, in order. The worker pauses as soon as there is one, so
     /// there are never more than a burst's outputs and the dead letters to be sent again.
     waiting: VecDeque<Waiting>,
@@ -160,7 +169,13 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(settings: &StreamConfig, worker: usize, metrics: Arc<StreamMetrics>) -> Result<Outbox, Error> {
+    /// With a producer for topics as the cluster has them.
+    pub(crate) fn new(
+        settings: &StreamConfig,
+        cluster: &Cluster,
+        worker: usize,
+        metrics: Arc<StreamMetrics>,
+    ) -> Result<Outbox, Error> {
         let context = DeliveryReports {
             reports: Mutex::new(Vec::new()),
             fatal: AtomicBool::new(false),
@@ -176,6 +191,8 @@ impl Outbox {
             max_bytes: settings.max_in_flight_bytes,
             records: 0,
             bytes: 0,
+            flights: Flights::new(cluster.verdict_partitions, client::OUTPUTS_BATCH_BYTES),
+            verdict_partitions: cluster.verdict_partitions,
             waiting: VecDeque::new(),
             reports: Vec::new(),
             metrics,
@@ -202,10 +219,35 @@ impl Outbox {
         self.records <= self.max_records / 2 && self.bytes <= self.max_bytes / 2 && self.waiting.is_empty()
     }
 
-    /// Takes a parcel. It is under way until its receipt comes back from [`Outbox::collect`].
-    pub(crate) fn post(&mut self, parcel: Parcel<'_>) -> Result<(), WorkerError> {
+    /// Takes a parcel. It is under way until its receipt comes back from [`Outbox::collect`]; a verdict
+    /// leaves at the next one of these.
+    pub(crate) fn post(&mut self, mut parcel: Parcel<'_>) -> Result<(), WorkerError> {
         self.records += 1;
         self.bytes += parcel.receipt.bytes;
+        // With another number of partitions meanwhile, or without a key, flights only mean less.
+        if parcel.receipt.output == Output::Verdict
+            && let Some(number) = partition_for(parcel.key.unwrap_or_default(), self.verdict_partitions)
+        {
+            let partition = number.unsigned_abs() as usize;
+            parcel.receipt.partition = Some(partition);
+            self.flights.board(partition, parcel);
+            return Ok(());
+        }
+        self.send_in_order(parcel)
+    }
+
+    /// Sends the verdicts that may leave now.
+    fn depart(&mut self) -> Result<(), WorkerError> {
+        if !self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut flights = std::mem::take(&mut self.flights);
+        let departed = flights.depart(|parcel| self.send_in_order(parcel));
+        self.flights = flights;
+        departed
+    }
+
+    fn send_in_order(&mut self, parcel: Parcel<'_>) -> Result<(), WorkerError> {
         if self.waiting.is_empty() {
             self.send(parcel)
         } else {
@@ -220,7 +262,7 @@ impl Outbox {
         thread::sleep(time);
     }
 
-    /// Takes what the brokers have acknowledged so far, and sends what was waiting for room.
+    /// Takes what the brokers have acknowledged so far, and sends what was waiting for that.
     ///
     /// # Errors
     /// When an output was refused for good.
@@ -241,6 +283,9 @@ impl Outbox {
                 None => {
                     self.records = self.records.saturating_sub(1);
                     self.bytes = self.bytes.saturating_sub(report.receipt.bytes);
+                    if let Some(partition) = report.receipt.partition {
+                        self.flights.landed(partition);
+                    }
                     self.metrics.produced(report.receipt.output, report.receipt.bytes);
                     acknowledged.push(*report.receipt);
                 }
@@ -259,7 +304,8 @@ impl Outbox {
         if self.producer.context().fatal.load(Ordering::Relaxed) {
             return Err(self.fatal_error());
         }
-        self.send_waiting()
+        self.send_waiting()?;
+        self.depart()
     }
 
     fn send_waiting(&mut self) -> Result<(), WorkerError> {

@@ -34,6 +34,10 @@ pub struct Cluster {
     pub id: String,
     /// Partitions of the events, and so of the state.
     pub partitions: i32,
+    /// Partitions of the verdicts.
+    pub verdict_partitions: i32,
+    /// Partitions of the log records.
+    pub log_partitions: i32,
 }
 
 /// Waits for the brokers and looks at the topics.
@@ -46,9 +50,10 @@ pub fn inspect(config: &StreamConfig) -> Result<Cluster, Error> {
     // Not one of the group: it never subscribes.
     let metrics = StreamMetrics::register(&Registry::new())?;
     let consumer = create_consumer(config, 0, &metrics)?;
-    let partitions = topics::verify(&consumer, config)?;
+    let counts = topics::verify(&consumer, config)?;
     let id = consumer.client().fetch_cluster_id(ASK_TIMEOUT).unwrap_or_default();
-    Ok(Cluster { id, partitions })
+    let (partitions, verdict_partitions, log_partitions) = (counts.events, counts.verdicts, counts.logs);
+    Ok(Cluster { id, partitions, verdict_partitions, log_partitions })
 }
 
 /// Starts the workers. Returns when their threads run; that the group has assigned partitions is said by
@@ -74,7 +79,7 @@ pub fn start(
     let mut members = Vec::with_capacity(settings.workers);
     for index in 0..settings.workers {
         let consumer = create_consumer(&settings, index, &metrics)?;
-        let outbox = Outbox::new(&settings, index, Arc::clone(&metrics))?;
+        let outbox = Outbox::new(&settings, cluster, index, Arc::clone(&metrics))?;
         members.push((consumer, outbox));
     }
     // From here on a failure drops `running`, which asks the threads already started to stop.
@@ -91,7 +96,13 @@ pub fn start(
             handler: make_handler(index),
             state: Arc::clone(state),
             outbox,
-            committer: Committer::start(&settings, index, Arc::clone(state), Arc::clone(&metrics))?,
+            committer: Committer::start(
+                &settings,
+                index,
+                Arc::clone(state),
+                Arc::clone(&metrics),
+                cluster.log_partitions,
+            )?,
             restorer: Restorer::new(&settings, index, Arc::clone(state), Arc::clone(&metrics)),
             partition_count: cluster.partitions,
             metrics: metrics.worker(index),

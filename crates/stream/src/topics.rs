@@ -285,13 +285,14 @@ fn differences(
     Ok(found)
 }
 
-/// Makes sure that all topics of a stream exist, and returns how many partitions the events have. Asks
+/// Makes sure that all topics of a stream exist, and returns how many partitions they have. Asks
 /// with a consumer because a producer's question could create a topic. A topic that is missing may be a new
 /// one: it is asked for again for [`MISSING_WITHIN`] in all.
-pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, Error> {
+pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<Counts, Error> {
     let started = Instant::now();
     let brokers = &settings.connection.brokers;
-    let (mut missing, mut unusable, mut events, mut profiles) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut missing, mut unusable) = (Vec::new(), Vec::new());
+    let (mut counts, mut profiles) = (Counts::default(), 0);
     let mut first_answer = None;
     for (_, name) in settings.topics.named() {
         let found = loop {
@@ -315,7 +316,9 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, 
         match found {
             Examined::Missing => missing.push(name.to_owned()),
             Examined::Unsettled(code) | Examined::Refused(code) => unusable.push(format!("{name} ({code})")),
-            Examined::Exists(partitions) if name == settings.topics.events => events = partitions,
+            Examined::Exists(partitions) if name == settings.topics.events => counts.events = partitions,
+            Examined::Exists(partitions) if name == settings.topics.verdicts => counts.verdicts = partitions,
+            Examined::Exists(partitions) if name == settings.topics.logs => counts.logs = partitions,
             Examined::Exists(partitions) if name == settings.topics.profiles => profiles = partitions,
             Examined::Exists(_) => {}
         }
@@ -327,16 +330,24 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<i32, 
     if !unusable.is_empty() {
         return Err(Error::UnusableTopics { brokers, topics: unusable });
     }
-    if events != profiles {
+    if counts.events != profiles {
         let topics = &settings.topics;
         return Err(Error::Partitions {
             events: topics.events.clone(),
-            found: events,
+            found: counts.events,
             profiles: topics.profiles.clone(),
             expected: profiles,
         });
     }
-    Ok(events)
+    Ok(counts)
+}
+
+/// How many partitions topics have.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) events: i32,
+    pub(crate) verdicts: i32,
+    pub(crate) logs: i32,
 }
 
 enum Examined {
