@@ -326,7 +326,7 @@ impl Prompts<'_> {
     fn iter(&self) -> impl ExactSizeIterator<Item = PromptInfo<'_>> {
         self.methods.iter().map(|method| PromptInfo {
             name: get(&method.name).unwrap_or_default(),
-            completed_at: method.timestamp.given().and_then(|when| when.timestamp()).map(|t| t.0),
+            completed_at: method.timestamp.given().and_then(|when| when.0).map(|t| t.0),
             session_id: Cow::Borrowed(self.session_id.as_deref().unwrap_or_default()),
             required_captcha: false,
         })
