@@ -93,9 +93,10 @@ pub fn decode<'a>(
         Encoding::MessagePack => decode_msgpack(payload),
         Encoding::Json => {
             let text = simdutf8::basic::from_utf8(payload).map_err(|_| Unreadable::InvalidUtf8)?;
-            match json_in::read::<Wire<'a>>(text) {
+            let mut wire = Wire::<'a>::default();
+            match json_in::read(text, &mut wire) {
                 // The reader of ordinary events gives up where a field is of a wrong type.
-                Some(wire) => LoginEvent::check(wire, Vec::new()),
+                Some(()) => LoginEvent::check(wire, Vec::new()),
                 None => decode_any_json(text, scratch),
             }
         }

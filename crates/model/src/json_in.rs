@@ -15,14 +15,13 @@ use crate::lenient::{Anything, Expect, Field, FreeObject, Text, Unread, UnreadLi
 /// Deepest nesting of skipped values that is read here, well within what records may have at all.
 const MAX_SKIPPED_DEPTH: u32 = 64;
 
-/// Reads a whole text; `None` where it is not ordinary.
-pub(crate) fn read<'a, T: FromJson<'a>>(text: &'a str) -> Option<T> {
+/// Reads a whole text into an empty value; `None` where it is not ordinary.
+pub(crate) fn read<'a, T: FromJson<'a>>(text: &'a str, value: &mut T) -> Option<()> {
     let mut json = Reader { text, at: 0 };
-    let mut value = T::default();
     json.token()?;
     value.read(&mut json)?;
     json.skip_space();
-    (json.at == text.len()).then_some(value)
+    (json.at == text.len()).then_some(())
 }
 
 /// A type that can be read from a value of JSON. The reader stands at the value's first byte.

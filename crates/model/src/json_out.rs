@@ -287,7 +287,7 @@ impl ToJson for f64 {
 }
 
 /// A word: a literal of this program, in which there is nothing to escape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(transparent)]
 pub struct Word(pub(crate) &'static str);
 

@@ -178,6 +178,7 @@ record! {
         /// The connection's strategy; empty where the event has none.
         pub strategy: Cow<'a, str>,
         /// `database`, `social`, `enterprise`, `passwordless`, or empty.
+        #[schemars(with = "String")]
         pub strategy_type: Word,
         /// Id of the organization.
         pub organization_id unless "Option::is_none": Option<Cow<'a, str>>,
@@ -263,6 +264,7 @@ record! {
         /// In records of type `mfar`: the combined confidence, where the reference has it.
         pub confidence unless "Option::is_none": Option<crate::Confidence>,
         /// In records of type `mfar`: the assessment's version, where the reference has it.
+        #[schemars(with = "Option<String>")]
         pub version unless "Option::is_none": Option<Word>,
         /// What the assessors said of the attempt.
         #[schemars(with = "Option<RiskAssessment>")]

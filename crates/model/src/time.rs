@@ -45,14 +45,13 @@ impl Timestamp {
         if b.len() < 20 {
             return None;
         }
-        let number = |from: usize, len: usize| -> Option<i64> {
-            b.get(from..from + len)?
-                .iter()
-                .try_fold(0i64, |n, &c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+        let number = |at: usize| -> Option<i64> {
+            let [tens, ones] = b.get(at..)?.first_chunk()?.map(|digit| digit.wrapping_sub(b'0'));
+            (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
         };
         let is = |at: usize, wanted: u8| b.get(at) == Some(&wanted);
-        let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
-        let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+        let (year, month, day) = (number(0)? * 100 + number(2)?, number(5)?, number(8)?);
+        let (hour, minute, second) = (number(11)?, number(14)?, number(17)?);
         let separators = is(4, b'-') && is(7, b'-') && (is(10, b'T') || is(10, b't')) && is(13, b':') && is(16, b':');
         if !separators
             || !(1..=12).contains(&month)
@@ -86,7 +85,7 @@ impl Timestamp {
         let offset_minutes = match b.get(at)? {
             b'Z' | b'z' if b.len() == at + 1 => 0,
             sign @ (b'+' | b'-') if b.len() == at + 6 && is(at + 3, b':') => {
-                let (h, m) = (number(at + 1, 2)?, number(at + 4, 2)?);
+                let (h, m) = (number(at + 1)?, number(at + 4)?);
                 if h > 23 || m > 59 {
                     return None;
                 }
