@@ -7,7 +7,7 @@ use assess::Settings;
 use engine::{Context, Partition};
 use intel::snapshot::Content;
 use intel::{Agents, Snapshot};
-use model::codec::{Encoding, decode, decode_any_json};
+use model::codec::{Encoding, Record, decode, decode_any_json};
 use model::{LoginEvent, Unreadable};
 use profile::{Fingerprints, HashKey};
 use serde::de::IgnoredAny;
@@ -49,7 +49,7 @@ fn two_steps(event: &LoginEvent<'_>) {
 }
 
 /// Writes a record and reads it again: what is written must be sound.
-fn written(encoding: Encoding, record: Option<impl serde::Serialize>) -> Option<Vec<u8>> {
+fn written(encoding: Encoding, record: Option<impl Record>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     encoding.encode(&record?, &mut bytes).expect("every record can be written");
     match encoding {

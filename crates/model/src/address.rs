@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
-use smol_str::{SmolStr, ToSmolStr};
+use serde::{Serialize, Serializer};
+
+use crate::json_out::{JsonWriter, ToJson};
 
 /// The NAT64 well-known prefix `64:ff9b::/96` of RFC 6052, as its upper 96 bits.
 const NAT64_PREFIX: u128 = 0x0064_ff9b_0000_0000_0000_0000;
@@ -16,7 +18,34 @@ const MAPPED_PREFIX: u128 = 0xffff;
 #[must_use]
 pub fn parse_ip(text: &str) -> Option<IpAddr> {
     // The standard parser has just these rules: no zones, no brackets, no leading zeros in a quad.
+    if let Some(v4) = parse_v4(text.as_bytes()) {
+        return Some(IpAddr::V4(v4));
+    }
     text.parse().ok().map(canonical_ip)
+}
+
+/// Reads a dotted quad, which nearly every address is; `None` of anything else.
+fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut bits, mut octet, mut digits, mut points) = (0u32, 0u32, 0u32, 0u32);
+    for &byte in text {
+        match byte {
+            // No digit may follow a leading zero.
+            b'0'..=b'9' if digits == 0 || octet > 0 => {
+                octet = octet * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if octet > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && points < 3 => {
+                bits = bits << 8 | octet;
+                (octet, digits) = (0, 0);
+                points += 1;
+            }
+            _ => return None,
+        }
+    }
+    (points == 3 && digits > 0).then(|| Ipv4Addr::from_bits(bits << 8 | octet))
 }
 
 /// An IPv4-mapped or NAT64 IPv6 address is its IPv4 address; all others are what they are.
@@ -59,31 +88,156 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
     (network.prefix_len() > 0).then(|| network.trunc())
 }
 
-/// The address in canonical text. IPv4 is written by hand: it is in most records, and formatting it
-/// generally costs as much as scoring it. It is kept without memory of its own.
-#[must_use]
-pub fn ip_text(ip: IpAddr) -> SmolStr {
-    let IpAddr::V4(v4) = ip else { return ip.to_smolstr() };
-    let mut text = [0; 15];
-    let mut end = 0;
-    let mut push = |byte: u8| {
-        text[end] = byte;
-        end += 1;
-    };
-    for (index, octet) in v4.octets().into_iter().enumerate() {
-        if index > 0 {
-            push(b'.');
+/// The text of an address or a network, kept on the stack.
+#[derive(Clone, Copy)]
+struct IpText {
+    bytes: [u8; IpText::MAX_LEN],
+    len: usize,
+}
+
+impl IpText {
+    /// Eight groups of four digits, or six and an IPv4 address, and the length of a prefix.
+    const MAX_LEN: usize = 50;
+
+    fn new(ip: IpAddr) -> Self {
+        let mut text = Self { bytes: [0; Self::MAX_LEN], len: 0 };
+        match ip {
+            IpAddr::V4(v4) => text.v4(v4),
+            IpAddr::V6(v6) => text.v6(v6),
         }
-        if octet >= 100 {
-            push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            push(b'0' + octet / 10 % 10);
-        }
-        push(b'0' + octet % 10);
+        text
     }
-    // Only ASCII is ever written to the buffer.
-    std::str::from_utf8(&text[..end]).unwrap_or_default().into()
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    fn as_str(&self) -> &str {
+        // Only ASCII is ever written to it.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn decimal(&mut self, number: u8) {
+        if number >= 100 {
+            self.push(b'0' + number / 100);
+        }
+        if number >= 10 {
+            self.push(b'0' + number / 10 % 10);
+        }
+        self.push(b'0' + number % 10);
+    }
+
+    fn v4(&mut self, v4: Ipv4Addr) {
+        for (index, octet) in v4.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.push(b'.');
+            }
+            self.decimal(octet);
+        }
+    }
+
+    /// As RFC 5952 wants it: the first of the longest runs of zeros is left out, if it is of two groups at
+    /// least.
+    fn v6(&mut self, v6: Ipv6Addr) {
+        if let Some(v4) = v6.to_ipv4_mapped() {
+            b"::ffff:".iter().for_each(|&byte| self.push(byte));
+            return self.v4(v4);
+        }
+        let groups = v6.segments();
+        let (mut longest, mut run) = (0..0, 0..0);
+        for (index, group) in groups.into_iter().enumerate() {
+            run = if group == 0 { run.start..index + 1 } else { index + 1..index + 1 };
+            if run.len() > longest.len() {
+                longest = run.clone();
+            }
+        }
+        if longest.len() < 2 {
+            longest = 8..8;
+        }
+        for (index, group) in groups.into_iter().enumerate() {
+            if longest.contains(&index) {
+                if index == longest.start {
+                    self.push(b':');
+                    // Between two groups there is a colon; at the end there is none to come.
+                    if longest.end == 8 {
+                        self.push(b':');
+                    }
+                }
+                continue;
+            }
+            if index > 0 {
+                self.push(b':');
+            }
+            for shift in [12, 8, 4, 0] {
+                if shift == 0 || group >> shift != 0 {
+                    self.push(b"0123456789abcdef"[usize::from(group >> shift & 0xf)]);
+                }
+            }
+        }
+    }
+}
+
+/// An address as a part of a record: its canonical text in every encoding. It is written by hand, because
+/// it is in most records and formatting it generally costs as much as scoring it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ip(pub IpAddr);
+
+impl ToJson for Ip {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(IpText::new(self.0).as_bytes());
+    }
+}
+
+impl Serialize for Ip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(IpText::new(self.0).as_str())
+    }
+}
+
+/// The network of an address as a part of a record: in CIDR notation, host bits cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NetworkOf {
+    pub(crate) ip: IpAddr,
+    pub(crate) prefix_len: u8,
+}
+
+impl NetworkOf {
+    fn text(self) -> IpText {
+        let host_bits = |width: u8| u32::from(width.saturating_sub(self.prefix_len));
+        let network = match self.ip {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & mask).into())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+        };
+        let mut text = IpText::new(network);
+        text.push(b'/');
+        text.decimal(self.prefix_len);
+        text
+    }
+}
+
+impl ToJson for NetworkOf {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(self.text().as_bytes());
+    }
+}
+
+impl Serialize for NetworkOf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text().as_str())
+    }
 }
 
 /// Whether the (canonical) address belongs to a range that is never routed publicly, so that no list
@@ -165,9 +319,33 @@ mod tests {
     fn address_text_is_the_standard_one() {
         for bits in (0..=u32::MAX).step_by(65_521).chain([0, 1, 0x0a64_630a, u32::MAX]) {
             let ip = IpAddr::from(std::net::Ipv4Addr::from_bits(bits));
-            assert_eq!(ip_text(ip), ip.to_string());
+            assert_eq!(IpText::new(ip).as_str(), ip.to_string());
         }
-        assert_eq!(ip_text(IpAddr::V6(Ipv6Addr::LOCALHOST)), "::1");
+        // Groups that are zero, short or long in every combination, and two addresses with an IPv4 one inside.
+        for kinds in 0..3u32.pow(8) {
+            let group = |index: u32| [0, 0xa0, 0xbcde][(kinds / 3u32.pow(index) % 3) as usize];
+            let ip = IpAddr::from(std::array::from_fn::<u16, 8, _>(|index| group(index as u32)));
+            assert_eq!(IpText::new(ip).as_str(), ip.to_string());
+        }
+        for text in ["::ffff:192.0.2.1", "::192.0.2.1", "::ffff:0:0"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(IpText::new(ip).as_str(), ip.to_string());
+        }
+    }
+
+    #[test]
+    fn a_network_is_written_without_host_bits() {
+        let cases = [
+            ("192.0.2.77", 24, "192.0.2.0/24"),
+            ("192.0.2.77", 32, "192.0.2.77/32"),
+            ("192.0.2.77", 0, "0.0.0.0/0"),
+            ("2001:db8::7", 32, "2001:db8::/32"),
+            ("2001:db8::7", 128, "2001:db8::7/128"),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 127, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127"),
+        ];
+        for (ip, prefix_len, wanted) in cases {
+            assert_eq!(NetworkOf { ip: ip.parse().unwrap(), prefix_len }.text().as_str(), wanted);
+        }
     }
 
     #[test]

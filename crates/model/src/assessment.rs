@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::ser::{SerializeMap, SerializeStruct};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
-use crate::address::ip_text;
+use crate::address::{Ip, NetworkOf};
+use crate::json_out::{JsonWriter, ToJson, Word, record};
 use crate::time::Timestamp;
 
 /// How sure it is that the login is genuine; low confidence is high risk.
@@ -327,25 +328,6 @@ pub struct ListDetails {
     pub category: Category,
 }
 
-impl ListDetails {
-    /// The entry in canonical text, host bits cleared.
-    #[must_use]
-    pub fn network(&self) -> String {
-        let host_bits = |width: u8| u32::from(width.saturating_sub(self.prefix_len));
-        let network = match self.ip {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
-                IpAddr::V4((v4.to_bits() & mask).into())
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
-                IpAddr::V6((v6.to_bits() & mask).into())
-            }
-        };
-        format!("{}/{}", ip_text(network), self.prefix_len)
-    }
-}
-
 /// The evidence behind an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Details {
@@ -411,8 +393,7 @@ impl<'a> Risk<'a> {
         self.value
     }
 
-    /// With its JSON, which [`Encoding::Json`](crate::Encoding) made of it. A record that holds this can
-    /// be written as JSON only.
+    /// With its JSON, which [`Encoding::Json`](crate::Encoding) made of it.
     #[must_use]
     pub fn with_json(self, json: &'a [u8]) -> Self {
         Self { json: Some(json), ..self }
@@ -433,69 +414,96 @@ impl PartialEq for Risk<'_> {
 
 impl Serialize for Risk<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl ToJson for Risk<'_> {
+    #[inline]
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
         match self.json {
-            None => self.value.serialize(serializer),
-            // Records hold no bytes of any other kind: see the writer.
-            Some(json) => serializer.serialize_bytes(json),
+            None => self.value.write_json(json),
+            Some(written) => json.put(written),
         }
     }
 }
 
-impl Serialize for RiskAssessment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct ByName<'a>(&'a RiskAssessment);
-        impl Serialize for ByName<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(Some(self.0.assessments().count()))?;
-                for assessment in self.0.assessments() {
-                    map.serialize_entry(assessment.answer.assessor().as_str(), assessment)?;
-                }
-                map.end()
-            }
-        }
-        let mut object = serializer.serialize_struct("RiskAssessment", 3)?;
-        object.serialize_field("confidence", &self.confidence)?;
-        object.serialize_field("version", Self::VERSION)?;
-        object.serialize_field("assessments", &ByName(self))?;
-        object.end()
+// What the types above are written as, in either encoding.
+record! {
+    #[derive(Serialize)]
+    struct WrittenRisk<'a> {
+        confidence: Confidence,
+        version: Word,
+        assessments: ByName<'a>,
+    }
+
+    #[derive(Serialize)]
+    struct WrittenAssessment<'a> {
+        confidence: Confidence,
+        code: Word,
+        details unless "Option::is_none": Option<&'a Details>,
+    }
+
+    #[derive(Serialize)]
+    struct WrittenDevice {
+        device: Word,
+        useragent: Word,
+    }
+
+    #[derive(Serialize)]
+    struct WrittenTravel<'a> {
+        from: WrittenPoint<'a>,
+        to: WrittenPoint<'a>,
+        distance_km: f64,
+        effective_distance_km: f64,
+        elapsed_s unless "Option::is_none": Option<f64>,
+        speed_kmh unless "Option::is_none": Option<f64>,
+        known_place: bool,
+    }
+
+    #[derive(Serialize)]
+    struct WrittenPoint<'a> {
+        city unless "Option::is_none": Option<&'a str>,
+        country unless "Option::is_none": Option<&'a str>,
+        latitude: f64,
+        longitude: f64,
+        time unless "Option::is_none": Option<Timestamp>,
+    }
+
+    #[derive(Serialize)]
+    struct WrittenList<'a> {
+        ip: Ip,
+        matches: NetworkOf,
+        source: &'a str,
+        category: Word,
     }
 }
 
-impl Serialize for Assessment {
+/// The answers, each under its assessor's name.
+struct ByName<'a>(&'a RiskAssessment);
+
+impl Serialize for ByName<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = 2 + usize::from(self.details.is_some());
-        let mut object = serializer.serialize_struct("Assessment", fields)?;
-        object.serialize_field("confidence", &self.confidence)?;
-        object.serialize_field("code", self.answer.code())?;
-        match &self.details {
-            None => object.skip_field("details")?,
-            Some(details) => object.serialize_field("details", details)?,
+        let mut map = serializer.serialize_map(Some(self.0.assessments().count()))?;
+        for assessment in self.0.assessments() {
+            map.serialize_entry(assessment.answer.assessor().as_str(), assessment)?;
         }
-        object.end()
+        map.end()
     }
 }
 
-impl Serialize for Details {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Details::Device { device, useragent } => {
-                let word = |known: &bool| if *known { "known" } else { "unknown" };
-                let mut object = serializer.serialize_struct("DeviceDetails", 2)?;
-                object.serialize_field("device", word(device))?;
-                object.serialize_field("useragent", word(useragent))?;
-                object.end()
+impl ToJson for ByName<'_> {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.byte(b'{');
+        for (number, assessment) in self.0.assessments().enumerate() {
+            if number > 0 {
+                json.byte(b',');
             }
-            Details::Travel(travel) => travel.serialize(serializer),
-            Details::List(list) => {
-                let mut object = serializer.serialize_struct("ListDetails", 4)?;
-                // As text in every encoding: an address's own form in MessagePack would be bytes.
-                object.serialize_field("ip", &ip_text(list.ip))?;
-                object.serialize_field("matches", &list.network())?;
-                object.serialize_field("source", &*list.source)?;
-                object.serialize_field("category", list.category.reported())?;
-                object.end()
-            }
+            json.quoted(assessment.answer.assessor().as_str().as_bytes());
+            json.byte(b':');
+            assessment.write_json(json);
         }
+        json.byte(b'}');
     }
 }
 
@@ -504,41 +512,112 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-impl Serialize for TravelDetails {
+impl RiskAssessment {
+    fn written(&self) -> WrittenRisk<'_> {
+        WrittenRisk { confidence: self.confidence, version: Word(Self::VERSION), assessments: ByName(self) }
+    }
+}
+
+impl Assessment {
+    fn written(&self) -> WrittenAssessment<'_> {
+        let code = Word(self.answer.code());
+        WrittenAssessment { confidence: self.confidence, code, details: self.details.as_ref() }
+    }
+}
+
+impl TravelDetails {
+    fn written(&self) -> WrittenTravel<'_> {
+        WrittenTravel {
+            from: self.from.written(Some(self.from_time)),
+            to: self.to.written(None),
+            distance_km: tenths(self.distance_km),
+            effective_distance_km: tenths(self.effective_distance_km),
+            elapsed_s: self.speed.map(|speed| speed.elapsed_ms as f64 / 1000.0),
+            speed_kmh: self.speed.map(|speed| tenths(speed.speed_kmh)),
+            known_place: self.known_place,
+        }
+    }
+}
+
+impl NamedPoint {
+    fn written(&self, time: Option<Timestamp>) -> WrittenPoint<'_> {
+        WrittenPoint {
+            city: self.city.as_deref(),
+            country: self.country.as_deref(),
+            latitude: self.latitude,
+            longitude: self.longitude,
+            time,
+        }
+    }
+}
+
+impl ListDetails {
+    fn written(&self) -> WrittenList<'_> {
+        WrittenList {
+            ip: Ip(self.ip),
+            matches: NetworkOf { ip: self.ip, prefix_len: self.prefix_len },
+            source: &self.source,
+            category: Word(self.category.reported()),
+        }
+    }
+}
+
+/// What a device's cookie or user agent is to the user.
+fn known(known: bool) -> Word {
+    Word(if known { "known" } else { "unknown" })
+}
+
+impl Serialize for RiskAssessment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Point<'a>(&'a NamedPoint, Option<Timestamp>);
-        impl Serialize for Point<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let Point(point, time) = self;
-                let optional = [point.city.is_some(), point.country.is_some(), time.is_some()];
-                let fields = 2 + optional.iter().filter(|given| **given).count();
-                let mut object = serializer.serialize_struct("Point", fields)?;
-                if let Some(city) = &point.city {
-                    object.serialize_field("city", city.as_str())?;
-                }
-                if let Some(country) = &point.country {
-                    object.serialize_field("country", country.as_str())?;
-                }
-                object.serialize_field("latitude", &point.latitude)?;
-                object.serialize_field("longitude", &point.longitude)?;
-                if let Some(time) = time {
-                    object.serialize_field("time", time)?;
-                }
-                object.end()
+        self.written().serialize(serializer)
+    }
+}
+
+impl ToJson for RiskAssessment {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        self.written().write_json(json);
+    }
+}
+
+impl Serialize for Assessment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written().serialize(serializer)
+    }
+}
+
+impl ToJson for Assessment {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        self.written().write_json(json);
+    }
+}
+
+impl Serialize for Details {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Details::Device { device, useragent } => {
+                WrittenDevice { device: known(device), useragent: known(useragent) }.serialize(serializer)
             }
+            Details::Travel(ref travel) => travel.written().serialize(serializer),
+            Details::List(ref list) => list.written().serialize(serializer),
         }
-        let fields = 5 + 2 * usize::from(self.speed.is_some());
-        let mut object = serializer.serialize_struct("TravelDetails", fields)?;
-        object.serialize_field("from", &Point(&self.from, Some(self.from_time)))?;
-        object.serialize_field("to", &Point(&self.to, None))?;
-        object.serialize_field("distance_km", &tenths(self.distance_km))?;
-        object.serialize_field("effective_distance_km", &tenths(self.effective_distance_km))?;
-        if let Some(speed) = &self.speed {
-            object.serialize_field("elapsed_s", &(speed.elapsed_ms as f64 / 1000.0))?;
-            object.serialize_field("speed_kmh", &tenths(speed.speed_kmh))?;
+    }
+}
+
+impl ToJson for Details {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        match *self {
+            Details::Device { device, useragent } => {
+                WrittenDevice { device: known(device), useragent: known(useragent) }.write_json(json);
+            }
+            Details::Travel(ref travel) => travel.written().write_json(json),
+            Details::List(ref list) => list.written().write_json(json),
         }
-        object.serialize_field("known_place", &self.known_place)?;
-        object.end()
+    }
+}
+
+impl ToJson for Confidence {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(self.as_str().as_bytes());
     }
 }
 

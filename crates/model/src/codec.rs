@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{LoginEvent, Wire};
+use crate::json_out::ToJson;
 use crate::lenient::Field;
 use crate::msgpack;
 use crate::unreadable::{MAX_DEPTH, MAX_EVENT_BYTES, Unreadable};
@@ -44,18 +45,26 @@ impl Encoding {
     /// Writes a record, replacing what `out` held.
     ///
     /// # Errors
-    /// Never for the types of this crate; the encoders' signatures allow for types that cannot be
-    /// written.
-    pub fn encode<T: Serialize>(self, record: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Never for the types of this crate; the signature of MessagePack's encoder allows for types that
+    /// cannot be written.
+    pub fn encode<T: Record>(self, record: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         out.clear();
         match self {
-            Encoding::Json => json_out::write(record, out).map_err(|e| EncodeError(e.to_string())),
+            Encoding::Json => {
+                json_out::write(record, out);
+                Ok(())
+            }
             Encoding::MessagePack => {
                 rmp_serde::encode::write_named(out, record).map_err(|e| EncodeError(e.to_string()))
             }
         }
     }
 }
+
+/// What is written in either encoding: the records of this crate, and their parts.
+pub trait Record: Serialize + ToJson {}
+
+impl<T: Serialize + ToJson> Record for T {}
 
 /// A record could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +93,10 @@ pub fn decode<'a>(
         Encoding::MessagePack => decode_msgpack(payload),
         Encoding::Json => {
             let text = simdutf8::basic::from_utf8(payload).map_err(|_| Unreadable::InvalidUtf8)?;
-            match json_in::read::<Wire<'a>>(text) {
+            let mut wire = Wire::<'a>::default();
+            match json_in::read(text, &mut wire) {
                 // The reader of ordinary events gives up where a field is of a wrong type.
-                Some(wire) => LoginEvent::check(wire, Vec::new()),
+                Some(()) => LoginEvent::check(wire, Vec::new()),
                 None => decode_any_json(text, scratch),
             }
         }

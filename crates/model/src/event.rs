@@ -13,7 +13,7 @@ use serde::de::MapAccess;
 
 use crate::address::parse_ip;
 use crate::json_in::{FromJson, Reader};
-use crate::lenient::{Anything, Expect, Field, FreeObject, Text, object};
+use crate::lenient::{Anything, Expect, Field, FreeObject, Text, Unread, UnreadList, object};
 use crate::time::Timestamp;
 use crate::unreadable::Unreadable;
 use crate::when::When;
@@ -250,7 +250,7 @@ wire_objects! {
         /// Names one try of a login; its completion carries the same.
         #[serde(borrow)] #[schemars(schema_with = "schema::id")] id: Text<'a>,
         /// RFC 3339 with offset, or integer milliseconds since the epoch; from 2000 up to 2100.
-        #[serde(borrow)] #[schemars(schema_with = "schema::time")] time: When<'a>,
+        #[schemars(schema_with = "schema::time")] time: When,
         /// `attempt` (default): a verdict is wanted. `completion`: the login is over.
         #[serde(borrow)] #[schemars(schema_with = "schema::stage")] stage: Text<'a>,
         /// Default `success`; only success teaches.
@@ -268,9 +268,9 @@ wire_objects! {
         /// The organization.
         #[serde(borrow)] organization: Organization<'a>,
         /// What the user may do.
-        #[serde(borrow)] authorization: Authorization<'a>,
+        authorization: Authorization,
         /// The API asked for.
-        #[serde(borrow)] resource_server: ResourceServer<'a>,
+        resource_server: ResourceServer,
         /// The HTTP request.
         #[serde(borrow)] request: Request<'a>,
         /// The device cookie.
@@ -315,11 +315,11 @@ wire_objects! {
         /// Display name.
         #[serde(borrow)] name: Text<'a>,
         /// Phone number.
-        #[serde(borrow)] phone_number: Text<'a>,
+        phone_number: Unread<Text<'static>>,
         /// Enrolled factors, by name.
-        #[serde(borrow)] multifactor: Vec<Text<'a>>,
+        multifactor: UnreadList<Unread<Text<'static>>>,
         /// Enrolled factors, by type.
-        #[serde(borrow)] enrolled_factors as "enrolledFactors": Vec<Factor<'a>>,
+        enrolled_factors as "enrolledFactors": UnreadList<Factor>,
         /// The tenant's own.
         user_metadata: FreeObject,
         /// The tenant's own.
@@ -328,9 +328,9 @@ wire_objects! {
         created_at: Anything,
     }
     /// An enrolled factor.
-    Factor<'a> {
+    Factor {
         /// Its type.
-        #[serde(borrow)] kind as "type": Text<'a>,
+        kind as "type": Unread<Text<'static>>,
     }
     /// The application.
     Client<'a> {
@@ -360,14 +360,14 @@ wire_objects! {
         metadata: FreeObject,
     }
     /// What the user may do.
-    Authorization<'a> {
+    Authorization {
         /// Role names.
-        #[serde(borrow)] roles: Vec<Text<'a>>,
+        roles: UnreadList<Unread<Text<'static>>>,
     }
     /// The API asked for.
-    ResourceServer<'a> {
+    ResourceServer {
         /// Its identifier.
-        #[serde(borrow)] identifier: Text<'a>,
+        identifier: Unread<Text<'static>>,
     }
     /// The HTTP request.
     Request<'a> {
@@ -378,9 +378,9 @@ wire_objects! {
         /// The host that was asked.
         #[serde(borrow)] hostname: Text<'a>,
         /// The browser's language.
-        #[serde(borrow)] language: Text<'a>,
+        language: Unread<Text<'static>>,
         /// The HTTP method.
-        #[serde(borrow)] method: Text<'a>,
+        method: Unread<Text<'static>>,
         /// The autonomous system.
         asn: Anything,
         /// Where the auth server itself places the address; used where no City database is configured.
@@ -422,15 +422,15 @@ wire_objects! {
     /// The protocol transaction.
     Transaction<'a> {
         /// For instance `oidc-basic-profile`.
-        #[serde(borrow)] protocol: Text<'a>,
+        protocol: Unread<Text<'static>>,
         /// Correlates the log records of one transaction.
         #[serde(borrow)] id: Text<'a>,
         /// Requested authentication contexts.
-        #[serde(borrow)] acr_values: Vec<Text<'a>>,
+        acr_values: UnreadList<Unread<Text<'static>>>,
         /// Requested scopes.
-        #[serde(borrow)] requested_scopes: Vec<Text<'a>>,
+        requested_scopes: UnreadList<Unread<Text<'static>>>,
         /// Requested prompts.
-        #[serde(borrow)] prompt: Vec<Text<'a>>,
+        prompt: UnreadList<Unread<Text<'static>>>,
         /// SAML started by the identity provider.
         idp_initiated: bool,
     }
@@ -444,7 +444,7 @@ wire_objects! {
         /// For instance `pwd` or `mfa`.
         #[serde(borrow)] name: Text<'a>,
         /// When.
-        #[serde(borrow)] timestamp: When<'a>,
+        timestamp: When,
     }
     /// The session.
     Session<'a> {
@@ -526,12 +526,13 @@ impl Wire<'_> {
 
 impl<'a> LoginEvent<'a> {
     /// Checks an event. `wrong_fields` are those of [`Wire::wrong_fields`]; an ordinary event has none.
+    #[inline]
     pub(crate) fn check(mut wire: Wire<'a>, wrong_fields: Vec<&'static str>) -> Result<Self, Unreadable> {
         let id = required("id", std::mem::take(&mut wire.id), MAX_ID_BYTES)?;
         let time = match &wire.time {
             Field::Absent => return Err(Unreadable::Missing("time")),
             Field::Wrong => return Err(Unreadable::WrongType("time")),
-            Field::Given(when) => when.timestamp().ok_or_else(|| Unreadable::OutOfBounds {
+            Field::Given(when) => when.0.ok_or_else(|| Unreadable::OutOfBounds {
                 path: "time",
                 limits: "RFC 3339 with offset or integer milliseconds, from 2000 up to 2100".to_owned(),
             })?,
@@ -683,6 +684,6 @@ mod tests {
             "cityName":"Zürich"}}, "stats":{"logins_count":17}, "mfa":{"remembered":false},
             "authentication":{"methods":[{"name":"pwd","timestamp":1772438400000}]}, "own":["\/\ud83d\ude00", null]}
             "#;
-        assert!(json_in::read::<Wire<'_>>(event).is_some());
+        assert!(json_in::read(event, &mut Wire::default()).is_some());
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::assessment::{Category, Confidence};
+use crate::json_out::record;
 
 /// What a City database (or the event itself) says about an address.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -152,33 +153,29 @@ pub enum SourceState {
     Ready,
 }
 
-/// Which data an answer was computed with: a digest of each source's content.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, JsonSchema)]
-pub struct DataVersions {
-    /// The City database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub city: Option<Arc<str>>,
-    /// The ASN database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub asn: Option<Arc<str>>,
-    /// The Anonymous-IP database.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub anonymous_ip: Option<Arc<str>>,
-    /// All deny lists together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub deny_lists: Option<Arc<str>>,
-    /// All relay lists together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub relay_lists: Option<Arc<str>>,
-    /// The settings that scoring depends on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub settings: Option<Arc<str>>,
+record! {
+    /// Which data an answer was computed with: a digest of each source's content.
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, JsonSchema)]
+    pub struct DataVersions {
+        /// The City database.
+        #[schemars(with = "Option<String>")]
+        pub city unless "Option::is_none": Option<Arc<str>>,
+        /// The ASN database.
+        #[schemars(with = "Option<String>")]
+        pub asn unless "Option::is_none": Option<Arc<str>>,
+        /// The Anonymous-IP database.
+        #[schemars(with = "Option<String>")]
+        pub anonymous_ip unless "Option::is_none": Option<Arc<str>>,
+        /// All deny lists together.
+        #[schemars(with = "Option<String>")]
+        pub deny_lists unless "Option::is_none": Option<Arc<str>>,
+        /// All relay lists together.
+        #[schemars(with = "Option<String>")]
+        pub relay_lists unless "Option::is_none": Option<Arc<str>>,
+        /// The settings that scoring depends on.
+        #[schemars(with = "Option<String>")]
+        pub settings unless "Option::is_none": Option<Arc<str>>,
+    }
 }
 
 /// Where the engine asks about addresses and user agents. One value of this is one immutable state of

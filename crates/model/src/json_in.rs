@@ -10,19 +10,18 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::lenient::{Anything, Expect, Field, FreeObject, Text};
+use crate::lenient::{Anything, Expect, Field, FreeObject, Text, Unread, UnreadList};
 
 /// Deepest nesting of skipped values that is read here, well within what records may have at all.
 const MAX_SKIPPED_DEPTH: u32 = 64;
 
-/// Reads a whole text; `None` where it is not ordinary.
-pub(crate) fn read<'a, T: FromJson<'a>>(text: &'a str) -> Option<T> {
+/// Reads a whole text into an empty value; `None` where it is not ordinary.
+pub(crate) fn read<'a, T: FromJson<'a>>(text: &'a str, value: &mut T) -> Option<()> {
     let mut json = Reader { text, at: 0 };
-    let mut value = T::default();
     json.token()?;
     value.read(&mut json)?;
     json.skip_space();
-    (json.at == text.len()).then_some(value)
+    (json.at == text.len()).then_some(())
 }
 
 /// A type that can be read from a value of JSON. The reader stands at the value's first byte.
@@ -77,22 +76,22 @@ impl<'a> FromJson<'a> for i64 {
     }
 }
 
+impl<'a> FromJson<'a> for Unread<Text<'static>> {
+    #[inline]
+    fn read(&mut self, json: &mut Reader<'a>) -> Option<()> {
+        json.text().map(drop)
+    }
+}
+
 impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
     fn read(&mut self, json: &mut Reader<'a>) -> Option<()> {
-        json.byte(b'[')?;
-        if json.token()? == b']' {
-            return json.byte(b']');
-        }
-        loop {
-            let mut element = T::default();
-            element.read(json)?;
-            self.push(element);
-            match json.token()? {
-                b',' => json.byte(b',')?,
-                _ => return json.byte(b']'),
-            }
-            json.token()?;
-        }
+        json.list(|element| self.push(element))
+    }
+}
+
+impl<'a, T: FromJson<'a>> FromJson<'a> for UnreadList<T> {
+    fn read(&mut self, json: &mut Reader<'a>) -> Option<()> {
+        json.list(|_: T| ())
     }
 }
 
@@ -171,6 +170,25 @@ impl<'a> Reader<'a> {
         matches!(next, b',' | b'}').then_some(next == b',')
     }
 
+    /// A list of values of one type.
+    #[inline]
+    fn list<T: FromJson<'a>>(&mut self, mut take: impl FnMut(T)) -> Option<()> {
+        self.byte(b'[')?;
+        if self.token()? == b']' {
+            return self.byte(b']');
+        }
+        loop {
+            let mut element = T::default();
+            element.read(self)?;
+            take(element);
+            match self.token()? {
+                b',' => self.byte(b',')?,
+                _ => return self.byte(b']'),
+            }
+            self.token()?;
+        }
+    }
+
     /// Steps over a member's name, given with its quotes and colon, to its value, if the reader stands at
     /// that name. One that is written otherwise (there may be space before the colon) is not found.
     #[inline(always)]
@@ -205,8 +223,8 @@ impl<'a> Reader<'a> {
     /// before.
     #[inline]
     fn plain(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while let Some(word) = bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+        let (words, _) = self.text.as_bytes().get(self.at..)?.as_chunks();
+        for word in words {
             let special = special_bytes(u64::from_le_bytes(*word));
             if special != 0 {
                 let place = special.trailing_zeros() as usize / 8;
@@ -272,6 +290,9 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.skip_number()?;
         let token = self.text.get(start..self.at)?;
+        if let Some(decimal) = short_decimal(token.as_bytes()) {
+            return T::from_f64(decimal);
+        }
         if token.len() <= FITTING_DIGITS && token.bytes().all(|byte| byte.is_ascii_digit()) {
             return T::from_u64(token.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')));
         }
@@ -342,6 +363,30 @@ impl<'a> Reader<'a> {
             _ => None,
         }
     }
+}
+
+/// The value of a number that is written with a point and few digits, as coordinates are. Both its digits and
+/// the power of ten are exact, so that one division rounds as the standard asks.
+fn short_decimal(token: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match token {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // With the point there are 15 digits at most.
+    if digits.len() > POWERS.len() {
+        return None;
+    }
+    let (mut number, mut point) = (0u64, None);
+    for (place, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+            b'.' => point = Some(place),
+            _ => return None,
+        }
+    }
+    let value = number as f64 / POWERS.get(digits.len() - 1 - point?)?;
+    Some(if negative { -value } else { value })
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Bits above the lowest

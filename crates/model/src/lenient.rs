@@ -293,6 +293,46 @@ impl<'de, T: Expect<'de>> Expect<'de> for Vec<T> {
     }
 }
 
+/// A value that is held to its type and that nobody asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Unread<T>(PhantomData<T>);
+
+impl<T> Default for Unread<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// A text of which nobody asks what it says.
+impl<'de> Expect<'de> for Unread<Text<'static>> {
+    fn from_borrowed(_: &'de str) -> Option<Self> {
+        Some(Self::default())
+    }
+    fn from_text(_: &str) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// A list of which every element is held to its type and nobody asks for one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct UnreadList<T>(PhantomData<T>);
+
+impl<T> Default for UnreadList<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, T: Expect<'de>> Expect<'de> for UnreadList<T> {
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut right = true;
+        while let Some(element) = seq.next_element::<Field<T>>()? {
+            right &= element.given().is_some();
+        }
+        Ok(right.then(Self::default))
+    }
+}
+
 /// A value whose type the event's contract leaves open.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Anything;
@@ -359,6 +399,30 @@ impl JsonSchema for Text<'_> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         schemars::json_schema!({ "type": "string" })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Unread<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for UnreadList<T> {
+    fn inline_schema() -> bool {
+        <Vec<T>>::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        <Vec<T>>::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<T>>::json_schema(generator)
     }
 }
 

@@ -4,17 +4,18 @@
 //! make a record that the topic refuses.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
-use smol_str::SmolStr;
 
-use crate::address::ip_text;
+use crate::address::Ip;
 use crate::assessment::{Risk, RiskAssessment};
 use crate::country::country_code3;
+use crate::event::Method;
 use crate::event::{LoginEvent, Outcome, text};
 use crate::evidence::{AddressFacts, AgentFacts};
+use crate::json_out::{JsonWriter, ToJson, Word, record};
 use crate::lenient::{Field, Text};
 use crate::time::Timestamp;
 use crate::verdict::Decision;
@@ -24,7 +25,7 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 /// Most authentication methods that are copied from an event.
 pub const MAX_PROMPTS: usize = 16;
 /// `ip` where the event brought no address: the reference's schema wants one in every record.
-pub const UNSPECIFIED_IP: &str = "0.0.0.0";
+pub const UNSPECIFIED_IP: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The type of a log record, as the reference names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -84,11 +85,12 @@ impl LogId {
     /// makes the event that event.
     #[must_use]
     pub fn new(time: Timestamp, hash: u128) -> Self {
-        let (first, second) = ((hash >> 64) as u64, hash as u64);
+        // The digits behind one another, the lowest last: 48 bits of the time, then 80 of the hash.
+        let digits = u128::from(time.0 as u64) << 80 | (hash >> 64 & u128::from(u64::MAX)) << 16 | hash & 0xffff;
         let mut id = [0; 32];
-        put_hex(&mut id[..12], time.0 as u64);
-        put_hex(&mut id[12..28], first);
-        put_hex(&mut id[28..], second);
+        for (number, digits_of) in id.chunks_exact_mut(8).enumerate() {
+            digits_of.copy_from_slice(&hex((digits >> (96 - 32 * number)) as u32));
+        }
         Self(id)
     }
 
@@ -100,11 +102,27 @@ impl LogId {
     }
 }
 
-/// Fills a text with the lowest hexadecimal digits of a number.
-fn put_hex(text: &mut [u8], mut number: u64) {
-    for digit in text.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
+/// The hexadecimal digits of a number, all eight at once: each of its halves of bytes is moved to a byte of
+/// its own, and those beyond 9 are lifted from behind the digits to the letters.
+fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::MAX / 0xff;
+    let mut halves = u64::from(number);
+    halves = (halves << 16 | halves) & 0x0000_ffff_0000_ffff;
+    halves = (halves << 8 | halves) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves << 4 | halves) & 0x0f0f_0f0f_0f0f_0f0f;
+    let beyond_9 = (halves + ONES * 6) >> 4 & ONES;
+    (halves + ONES * u64::from(b'0') + beyond_9 * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+impl ToJson for LogId {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(&self.0);
+    }
+}
+
+impl ToJson for LogType {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(self.as_str().as_bytes());
     }
 }
 
@@ -114,223 +132,226 @@ impl Serialize for LogId {
     }
 }
 
-/// A record of the tenant log topic.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct LogRecord<'a> {
-    /// Unique, opaque, sortable by time; the same for a repeated event.
-    #[schemars(with = "String")]
-    pub log_id: LogId,
-    /// The record itself.
-    pub data: LogData<'a>,
-}
+record! {
+    /// A record of the tenant log topic.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct LogRecord<'a> {
+        /// Unique, opaque, sortable by time; the same for a repeated event.
+        #[schemars(with = "String")]
+        pub log_id: LogId,
+        /// The record itself.
+        pub data: LogData<'a>,
+    }
 
-/// The record itself; field names and types are the reference's.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct LogData<'a> {
-    /// When it happened: ISO 8601, UTC, milliseconds.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub date: Timestamp,
-    /// Which kind of record.
-    #[serde(rename = "type")]
-    pub kind: LogType,
-    /// In words.
-    pub description: Cow<'a, str>,
-    /// Name of the connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection: Option<Cow<'a, str>>,
-    /// Id of the connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection_id: Option<Cow<'a, str>>,
-    /// Id of the application.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<Cow<'a, str>>,
-    /// Name of the application; empty where the event has none.
-    pub client_name: Cow<'a, str>,
-    /// The user's address, canonical; `0.0.0.0` where the event brought none (see `details.invalid_ip`).
-    #[schemars(with = "String")]
-    pub ip: SmolStr,
-    /// The same, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub client_ip: Option<SmolStr>,
-    /// The user agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<Cow<'a, str>>,
-    /// The host that was asked; empty where the event has none.
-    pub hostname: Cow<'a, str>,
-    /// Id of the user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<Cow<'a, str>>,
-    /// Login name, else e-mail address, else name of the user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_name: Option<Cow<'a, str>>,
-    /// The connection's strategy; empty where the event has none.
-    pub strategy: Cow<'a, str>,
-    /// `database`, `social`, `enterprise`, `passwordless`, or empty.
-    pub strategy_type: &'static str,
-    /// Id of the organization.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization_id: Option<Cow<'a, str>>,
-    /// Name of the organization.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization_name: Option<Cow<'a, str>>,
-    /// The same as the envelope's.
-    #[schemars(with = "String")]
-    pub log_id: LogId,
-    /// The tenant.
-    pub tenant_name: Cow<'a, str>,
-    /// Name of the deployment.
-    pub environment_name: Cow<'a, str>,
-    /// Whether the user agent is a phone's; absent without a user agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_mobile: Option<bool>,
+    /// The record itself; field names and types are the reference's.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct LogData<'a> {
+        /// When it happened: ISO 8601, UTC, milliseconds.
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        pub date: Timestamp,
+        /// Which kind of record.
+        pub kind as "type": LogType,
+        /// In words.
+        pub description: Cow<'a, str>,
+        /// Name of the connection.
+        pub connection unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Id of the connection.
+        pub connection_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Id of the application.
+        pub client_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Name of the application; empty where the event has none.
+        pub client_name: Cow<'a, str>,
+        /// The user's address, canonical; `0.0.0.0` where the event brought none (see `details.invalid_ip`).
+        #[schemars(with = "String")]
+        pub ip: Ip,
+        /// The same, where there is one.
+        #[schemars(with = "Option<String>")]
+        pub client_ip unless "Option::is_none": Option<Ip>,
+        /// The user agent.
+        pub user_agent unless "Option::is_none": Option<Cow<'a, str>>,
+        /// The host that was asked; empty where the event has none.
+        pub hostname: Cow<'a, str>,
+        /// Id of the user.
+        pub user_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Login name, else e-mail address, else name of the user.
+        pub user_name unless "Option::is_none": Option<Cow<'a, str>>,
+        /// The connection's strategy; empty where the event has none.
+        pub strategy: Cow<'a, str>,
+        /// `database`, `social`, `enterprise`, `passwordless`, or empty.
+        #[schemars(with = "String")]
+        pub strategy_type: Word,
+        /// Id of the organization.
+        pub organization_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Name of the organization.
+        pub organization_name unless "Option::is_none": Option<Cow<'a, str>>,
+        /// The same as the envelope's.
+        #[schemars(with = "String")]
+        pub log_id: LogId,
+        /// The tenant.
+        pub tenant_name: Cow<'a, str>,
+        /// Name of the deployment.
+        pub environment_name: Cow<'a, str>,
+        /// Whether the user agent is a phone's; absent without a user agent.
+        pub is_mobile unless "Option::is_none": Option<bool>,
+        /// TLS fingerprints.
+        pub security_context unless "Option::is_none": Option<SecurityInfo<'a>>,
+        /// Where the address is.
+        pub location_info unless "Option::is_none": Option<LocationInfo<'a>>,
+        /// The rest.
+        pub details: LogDetails<'a>,
+    }
+
     /// TLS fingerprints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub security_context: Option<SecurityInfo<'a>>,
-    /// Where the address is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub location_info: Option<LocationInfo<'a>>,
-    /// The rest.
-    pub details: LogDetails<'a>,
-}
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct SecurityInfo<'a> {
+        /// JA3.
+        pub ja3 unless "Option::is_none": Option<Cow<'a, str>>,
+        /// JA4.
+        pub ja4 unless "Option::is_none": Option<Cow<'a, str>>,
+    }
 
-/// TLS fingerprints.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct SecurityInfo<'a> {
-    /// JA3.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ja3: Option<Cow<'a, str>>,
-    /// JA4.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ja4: Option<Cow<'a, str>>,
-}
+    /// Where the address is: from the City database, else from the event.
+    #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+    pub struct LocationInfo<'a> {
+        /// ISO 3166-1 alpha-2.
+        pub country_code unless "Option::is_none": Option<Cow<'a, str>>,
+        /// ISO 3166-1 alpha-3.
+        pub country_code3 unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Country in words.
+        pub country_name unless "Option::is_none": Option<Cow<'a, str>>,
+        /// City in words.
+        pub city_name unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Degrees north.
+        pub latitude unless "Option::is_none": Option<f64>,
+        /// Degrees east.
+        pub longitude unless "Option::is_none": Option<f64>,
+        /// IANA time zone.
+        pub time_zone unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Continent code.
+        pub continent_code unless "Option::is_none": Option<Cow<'a, str>>,
+        /// ISO 3166-2 subdivision without the country.
+        pub subdivision_code unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Subdivision in words.
+        pub subdivision_name unless "Option::is_none": Option<Cow<'a, str>>,
+    }
 
-/// Where the address is: from the City database, else from the event.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
-pub struct LocationInfo<'a> {
-    /// ISO 3166-1 alpha-2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub country_code: Option<Cow<'a, str>>,
-    /// ISO 3166-1 alpha-3.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub country_code3: Option<Cow<'a, str>>,
-    /// Country in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub country_name: Option<Cow<'a, str>>,
-    /// City in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub city_name: Option<Cow<'a, str>>,
-    /// Degrees north.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latitude: Option<f64>,
-    /// Degrees east.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub longitude: Option<f64>,
-    /// IANA time zone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<Cow<'a, str>>,
-    /// Continent code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub continent_code: Option<Cow<'a, str>>,
-    /// ISO 3166-2 subdivision without the country.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subdivision_code: Option<Cow<'a, str>>,
-    /// Subdivision in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subdivision_name: Option<Cow<'a, str>>,
-}
+    /// The rest of a record.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct LogDetails<'a> {
+        /// The `id` of the login event, as the verdict names it.
+        pub event_id: Cow<'a, str>,
+        /// Id of the session.
+        pub session_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// Id of the transaction.
+        pub transaction_id unless "Option::is_none": Option<Cow<'a, str>>,
+        /// When the login began, in milliseconds since the epoch.
+        pub initiated_at as "initiatedAt": i64,
+        /// When it ended, in milliseconds since the epoch; absent while a challenge is open.
+        pub completed_at as "completedAt" unless "Option::is_none": Option<i64>,
+        /// Time between both in milliseconds.
+        pub elapsed_ms as "elapsedTime" unless "Option::is_none": Option<i64>,
+        /// The factors used so far.
+        #[schemars(with = "Vec<PromptInfo<'_>>")]
+        pub prompts unless "Prompts::is_empty": Prompts<'a>,
+        /// Counters of the auth server.
+        pub stats unless "Option::is_none": Option<StatsInfo>,
+        /// Why the login failed.
+        pub error unless "Option::is_none": Option<ErrorDetails<'a>>,
+        /// `request.ip`, where it is not an address.
+        pub invalid_ip unless "Option::is_none": Option<Cow<'a, str>>,
+        /// The autonomous system of the address.
+        pub autonomous_system unless "Option::is_none": Option<AutonomousSystem<'a>>,
+        /// In records of type `mfar`: the combined confidence, where the reference has it.
+        pub confidence unless "Option::is_none": Option<crate::Confidence>,
+        /// In records of type `mfar`: the assessment's version, where the reference has it.
+        #[schemars(with = "Option<String>")]
+        pub version unless "Option::is_none": Option<Word>,
+        /// What the assessors said of the attempt.
+        #[schemars(with = "Option<RiskAssessment>")]
+        pub risk_assessment as "riskAssessment" unless "Option::is_none": Option<Risk<'a>>,
+        /// What was decided.
+        pub decision unless "Option::is_none": Option<Decision>,
+    }
 
-/// The rest of a record.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct LogDetails<'a> {
-    /// The `id` of the login event, as the verdict names it.
-    pub event_id: Cow<'a, str>,
-    /// Id of the session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<Cow<'a, str>>,
-    /// Id of the transaction.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub transaction_id: Option<Cow<'a, str>>,
-    /// When the login began, in milliseconds since the epoch.
-    #[serde(rename = "initiatedAt")]
-    pub initiated_at: i64,
-    /// When it ended, in milliseconds since the epoch; absent while a challenge is open.
-    #[serde(rename = "completedAt", skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<i64>,
-    /// Time between both in milliseconds.
-    #[serde(rename = "elapsedTime", skip_serializing_if = "Option::is_none")]
-    pub elapsed_ms: Option<i64>,
-    /// The factors used so far.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub prompts: Vec<PromptInfo<'a>>,
+    /// The autonomous system of an address.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct AutonomousSystem<'a> {
+        /// Its number.
+        pub number: u32,
+        /// Its organization.
+        pub organization unless "Option::is_none": Option<Cow<'a, str>>,
+    }
+
+    /// A factor used.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct PromptInfo<'a> {
+        /// For instance `pwd` or `mfa`.
+        pub name: Cow<'a, str>,
+        /// When, in milliseconds since the epoch.
+        pub completed_at as "completedAt" unless "Option::is_none": Option<i64>,
+        /// Id of the session; empty where the event has none.
+        pub session_id: Cow<'a, str>,
+        /// The reference's schema wants it; login events do not tell of captchas.
+        pub required_captcha as "requiredCaptcha": bool,
+    }
+
     /// Counters of the auth server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stats: Option<StatsInfo>,
-    /// Why the login failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorDetails<'a>>,
-    /// `request.ip`, where it is not an address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub invalid_ip: Option<Cow<'a, str>>,
-    /// The autonomous system of the address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub autonomous_system: Option<AutonomousSystem<'a>>,
-    /// In records of type `mfar`: the combined confidence, where the reference has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<crate::Confidence>,
-    /// In records of type `mfar`: the assessment's version, where the reference has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<&'static str>,
-    /// What the assessors said of the attempt.
-    #[serde(rename = "riskAssessment", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<RiskAssessment>")]
-    pub risk_assessment: Option<Risk<'a>>,
-    /// What was decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct StatsInfo {
+        /// The user's logins, this one counted.
+        pub logins_count as "loginsCount": i64,
+    }
+
+    /// Why a login failed.
+    #[derive(Debug, Clone, Serialize, JsonSchema)]
+    pub struct ErrorDetails<'a> {
+        /// In words.
+        pub message: Cow<'a, str>,
+        /// As a code.
+        pub oauth_error as "oauthError": Cow<'a, str>,
+    }
 }
 
-/// The autonomous system of an address.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct AutonomousSystem<'a> {
-    /// Its number.
-    pub number: u32,
-    /// Its organization.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization: Option<Cow<'a, str>>,
+/// The factors used so far, at most [`MAX_PROMPTS`], as the event has them: they are put into the record's
+/// form when it is written.
+#[derive(Debug, Clone)]
+pub struct Prompts<'a> {
+    methods: &'a [Method<'a>],
+    session_id: Option<Cow<'a, str>>,
 }
 
-/// A factor used.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct PromptInfo<'a> {
-    /// For instance `pwd` or `mfa`.
-    pub name: Cow<'a, str>,
-    /// When, in milliseconds since the epoch.
-    #[serde(rename = "completedAt", skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<i64>,
-    /// Id of the session; empty where the event has none.
-    pub session_id: Cow<'a, str>,
-    /// The reference's schema wants it; login events do not tell of captchas.
-    #[serde(rename = "requiredCaptcha")]
-    pub required_captcha: bool,
+impl Prompts<'_> {
+    fn is_empty(&self) -> bool {
+        self.methods.is_empty()
+    }
+
+    fn iter(&self) -> impl ExactSizeIterator<Item = PromptInfo<'_>> {
+        self.methods.iter().map(|method| PromptInfo {
+            name: get(&method.name).unwrap_or_default(),
+            completed_at: method.timestamp.given().and_then(|when| when.0).map(|t| t.0),
+            session_id: Cow::Borrowed(self.session_id.as_deref().unwrap_or_default()),
+            required_captcha: false,
+        })
+    }
 }
 
-/// Counters of the auth server.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct StatsInfo {
-    /// The user's logins, this one counted.
-    #[serde(rename = "loginsCount")]
-    pub logins_count: i64,
+impl ToJson for Prompts<'_> {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.byte(b'[');
+        for (number, prompt) in self.iter().enumerate() {
+            if number > 0 {
+                json.byte(b',');
+            }
+            prompt.write_json(json);
+        }
+        json.byte(b']');
+    }
 }
 
-/// Why a login failed.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct ErrorDetails<'a> {
-    /// In words.
-    pub message: Cow<'a, str>,
-    /// As a code.
-    #[serde(rename = "oauthError")]
-    pub oauth_error: Cow<'a, str>,
+impl Serialize for Prompts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 /// What a record tells beyond the event itself.
@@ -360,7 +381,6 @@ impl<'a> LogRecord<'a> {
         let failed = event.outcome != Outcome::Success;
         let message = get(&wire.error.or_empty().message);
         let strategy = get(&wire.connection.or_empty().strategy).unwrap_or_default();
-        let ip = context.ip.map(ip_text);
         let user_agent = event.user_agent().map(cut);
         let security = SecurityInfo {
             ja3: get(&wire.security_context.or_empty().ja3),
@@ -379,8 +399,8 @@ impl<'a> LogRecord<'a> {
                 connection_id: get(&wire.connection.or_empty().id),
                 client_id: get(&wire.client.or_empty().client_id),
                 client_name: get(&wire.client.or_empty().name).unwrap_or_default(),
-                ip: ip.clone().unwrap_or(SmolStr::new_static(UNSPECIFIED_IP)),
-                client_ip: ip,
+                ip: Ip(context.ip.unwrap_or(UNSPECIFIED_IP)),
+                client_ip: context.ip.map(Ip),
                 is_mobile: context.agent.filter(|_| user_agent.is_some()).map(|agent| agent.is_mobile),
                 user_agent,
                 hostname: get(&wire.request.or_empty().hostname).unwrap_or_default(),
@@ -388,7 +408,7 @@ impl<'a> LogRecord<'a> {
                 user_name: [&wire.user.or_empty().username, &wire.user.or_empty().email, &wire.user.or_empty().name]
                     .into_iter()
                     .find_map(get),
-                strategy_type: strategy_type(&strategy),
+                strategy_type: Word(strategy_type(&strategy)),
                 strategy,
                 organization_id: get(&wire.organization.or_empty().id),
                 organization_name: get(&wire.organization.or_empty().name),
@@ -413,16 +433,7 @@ fn details<'a>(
     let wire = &event.wire;
     let session_id = get(&wire.session.or_empty().id);
     let methods = wire.authentication.or_empty().methods.given().map_or(&[][..], Vec::as_slice);
-    let prompts: Vec<_> = methods
-        .iter()
-        .take(MAX_PROMPTS)
-        .map(|method| PromptInfo {
-            name: get(&method.name).unwrap_or_default(),
-            completed_at: method.timestamp.given().and_then(|when| when.timestamp()).map(|t| t.0),
-            session_id: session_id.clone().unwrap_or_default(),
-            required_captcha: false,
-        })
-        .collect();
+    let prompts = Prompts { methods: &methods[..methods.len().min(MAX_PROMPTS)], session_id: session_id.clone() };
     let time = event.time.0;
     // An attempt's own beginning is when its first factor was used, where the event tells.
     let first_factor = prompts.iter().filter_map(|prompt| prompt.completed_at).min();
@@ -449,7 +460,7 @@ fn details<'a>(
             organization: network.organization.as_deref().map(cut),
         }),
         confidence: mfa_required.map(|(risk, _)| risk.confidence),
-        version: mfa_required.map(|_| RiskAssessment::VERSION),
+        version: mfa_required.map(|_| Word(RiskAssessment::VERSION)),
         risk_assessment: context.assessed.map(|(risk, _)| risk.into()),
         decision: context.assessed.map(|(_, decision)| decision),
     }

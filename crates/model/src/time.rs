@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::json_out::{JsonWriter, ToJson};
+
 /// 2000-01-01T00:00:00Z, the first accepted instant.
 pub const MIN_MS: i64 = 946_684_800_000;
 /// 2100-01-01T00:00:00Z, the first instant that is no longer accepted.
@@ -43,14 +45,13 @@ impl Timestamp {
         if b.len() < 20 {
             return None;
         }
-        let number = |from: usize, len: usize| -> Option<i64> {
-            b.get(from..from + len)?
-                .iter()
-                .try_fold(0i64, |n, &c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+        let number = |at: usize| -> Option<i64> {
+            let [tens, ones] = b.get(at..)?.first_chunk()?.map(|digit| digit.wrapping_sub(b'0'));
+            (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
         };
         let is = |at: usize, wanted: u8| b.get(at) == Some(&wanted);
-        let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
-        let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+        let (year, month, day) = (number(0)? * 100 + number(2)?, number(5)?, number(8)?);
+        let (hour, minute, second) = (number(11)?, number(14)?, number(17)?);
         let separators = is(4, b'-') && is(7, b'-') && (is(10, b'T') || is(10, b't')) && is(13, b':') && is(16, b':');
         if !separators
             || !(1..=12).contains(&month)
@@ -84,7 +85,7 @@ impl Timestamp {
         let offset_minutes = match b.get(at)? {
             b'Z' | b'z' if b.len() == at + 1 => 0,
             sign @ (b'+' | b'-') if b.len() == at + 6 && is(at + 3, b':') => {
-                let (h, m) = (number(at + 1, 2)?, number(at + 4, 2)?);
+                let (h, m) = (number(at + 1)?, number(at + 4)?);
                 if h > 23 || m > 59 {
                     return None;
                 }
@@ -104,23 +105,25 @@ impl Timestamp {
     /// The instant as RFC 3339 in UTC with milliseconds: always 24 bytes.
     #[must_use]
     pub fn rfc3339(self) -> Rfc3339 {
-        let days = self.0.div_euclid(DAY_MS);
-        let ms_of_day = self.0.rem_euclid(DAY_MS);
-        let (year, month, day) = civil_from_days(days);
+        let ms_of_day = self.0.rem_euclid(DAY_MS) as u32;
+        let (year, month, day) = civil_from_days(self.0.div_euclid(DAY_MS));
+        let year = year.clamp(0, 9999) as u32;
+        let (minute_of_day, ms) = (ms_of_day / 60_000, ms_of_day % 60_000);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let mut put = |from: usize, len: usize, mut value: i64| {
-            for i in (from..from + len).rev() {
-                text[i] = b'0' + (value % 10) as u8;
-                value /= 10;
+        let mut put = |at: usize, two_digits: u32| {
+            if let Some(place) = text.get_mut(at..at + 2) {
+                place.copy_from_slice(&DIGITS[two_digits as usize % 100]);
             }
         };
-        put(0, 4, year.clamp(0, 9999));
-        put(5, 2, month);
-        put(8, 2, day);
-        put(11, 2, ms_of_day / 3_600_000);
-        put(14, 2, ms_of_day / 60_000 % 60);
-        put(17, 2, ms_of_day / 1000 % 60);
-        put(20, 3, ms_of_day % 1000);
+        put(0, year / 100);
+        put(2, year % 100);
+        put(5, month as u32);
+        put(8, day as u32);
+        put(11, minute_of_day / 60);
+        put(14, minute_of_day % 60);
+        put(17, ms / 1000);
+        put(20, ms % 1000 / 10);
+        text[22] = b'0' + (ms % 10) as u8;
         Rfc3339(text)
     }
 }
@@ -128,6 +131,12 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.rfc3339().as_str())
+    }
+}
+
+impl ToJson for Timestamp {
+    fn write_json(&self, json: &mut JsonWriter<'_>) {
+        json.quoted(&self.rfc3339().0);
     }
 }
 
@@ -149,6 +158,17 @@ impl Rfc3339 {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
+
+/// The numbers of two digits.
+const DIGITS: [[u8; 2]; 100] = {
+    let mut digits = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        digits[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    digits
+};
 
 fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
@@ -175,6 +195,20 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 /// The inverse of [`days_from_civil`].
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    // The days of the years 2000 to 2099, which every leap rule but the fourth year's leaves alone, are
+    // counted in fewer steps: from March 2000, in spans of four years.
+    const MARCH_2000: i64 = 11_017;
+    if let Ok(day) = u32::try_from(days - MARCH_2000)
+        && day < 36_524
+    {
+        let year_of_century = (4 * day + 3) / 1461;
+        let day_of_year = day - 1461 * year_of_century / 4;
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let next_year = shifted_month >= 10;
+        let month = if next_year { shifted_month - 9 } else { shifted_month + 3 };
+        return (i64::from(2000 + year_of_century + u32::from(next_year)), month.into(), day.into());
+    }
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);

@@ -8,55 +8,37 @@ use crate::json_in::{FromJson, Reader};
 use crate::lenient::Expect;
 use crate::time::Timestamp;
 
-/// A time as it is written: text or integer milliseconds.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum When<'a> {
-    Text(Cow<'a, str>),
-    Ms(i64),
-}
+/// What a time that is written as text or integer milliseconds says: an instant, or none where the text is
+/// not RFC 3339 or out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct When(pub(crate) Option<Timestamp>);
 
-impl When<'_> {
-    /// The instant, or none where the text is not RFC 3339 or out of range.
-    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
-        match self {
-            When::Text(text) => Timestamp::parse_rfc3339(text),
-            When::Ms(ms) => Timestamp::in_range(*ms),
-        }
-    }
-}
-
-impl Default for When<'_> {
-    fn default() -> Self {
-        When::Ms(0)
-    }
-}
-
-impl<'json: 'a, 'a> FromJson<'json> for When<'a> {
+impl<'json> FromJson<'json> for When {
     fn read(&mut self, json: &mut Reader<'json>) -> Option<()> {
         *self = match json.peek()? {
-            b'"' => When::Text(json.text()?),
+            b'"' => When(Timestamp::parse_rfc3339(&json.text()?)),
             _ => json.number()?,
         };
         Some(())
     }
 }
 
-impl<'de: 'a, 'a> Expect<'de> for When<'a> {
+impl<'de> Expect<'de> for When {
     fn from_borrowed(text: &'de str) -> Option<Self> {
-        Some(When::Text(Cow::Borrowed(text)))
+        Self::from_text(text)
     }
     fn from_text(text: &str) -> Option<Self> {
-        Some(When::Text(Cow::Owned(text.to_owned())))
+        Some(When(Timestamp::parse_rfc3339(text)))
     }
     fn from_i64(value: i64) -> Option<Self> {
-        Some(When::Ms(value))
+        Some(When(Timestamp::in_range(value)))
     }
     fn from_u64(value: u64) -> Option<Self> {
-        Some(When::Ms(i64::try_from(value).unwrap_or(i64::MAX)))
+        Some(When(i64::try_from(value).ok().and_then(Timestamp::in_range)))
     }
 }
 
-impl JsonSchema for When<'_> {
+impl JsonSchema for When {
     fn inline_schema() -> bool {
         true
     }

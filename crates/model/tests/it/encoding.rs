@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::assessment::{Category, ListDetails, NamedPoint, Speed, TravelDetails};
-use model::codec::decode;
+use model::codec::{Record, decode};
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Network};
 use model::log_record::{LogContext, LogId, LogType};
 use model::{
@@ -51,10 +51,12 @@ fn risk() -> RiskAssessment {
     }
 }
 
-/// The record in JSON, once it is certain that MessagePack says the same.
-fn both<T: serde::Serialize>(record: &T) -> Value {
+/// The record in JSON, once it is certain that it is what `serde_json` writes and that MessagePack says the
+/// same.
+fn both<T: Record>(record: &T) -> Value {
     let mut json = Vec::new();
     Encoding::Json.encode(record, &mut json).unwrap();
+    assert_eq!(String::from_utf8_lossy(&json), serde_json::to_string(record).unwrap());
     let mut msgpack = vec![1, 2, 3];
     Encoding::MessagePack.encode(record, &mut msgpack).unwrap();
     let from_json: Value = serde_json::from_slice(&json).unwrap();
