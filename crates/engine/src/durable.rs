@@ -10,6 +10,8 @@ use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use profile::packed::Origin;
+
 use crate::backing::{Backing, BackingError};
 use crate::cache::ProfileCache;
 use crate::memory::KeyBits;
@@ -78,14 +80,14 @@ impl DurableStore {
         self.cache.set_budget(bytes);
     }
 
-    /// Shows the user's packed profile to `read`; none where he has none.
+    /// Shows the user's packed profile to `read`, and tells where it is from; none where he has none.
     ///
     /// What comes from the backing is not cached here: nearly every profile that is read is changed next,
     /// and comes to the cache when that is stored. So who is not known takes no room either.
     pub(crate) fn read<T>(
         &mut self,
         user: &UserKey<'_>,
-        read: impl FnOnce(Option<&[u8]>) -> T,
+        read: impl FnOnce(Option<&[u8]>, Origin) -> T,
     ) -> Result<T, BackingError> {
         let in_memory = match self.changed.get(&user.fingerprint) {
             Some(changed) => Some(changed.packed.as_deref()),
@@ -93,15 +95,15 @@ impl DurableStore {
         };
         if let Some(packed) = in_memory {
             self.counts.hits += 1;
-            return Ok(read(packed));
+            return Ok(read(packed, Origin::Memory));
         }
         self.counts.misses += 1;
         let stored = self.backing.get(&user.record_key())?;
-        Ok(read(stored.as_deref()))
+        Ok(read(stored.as_deref(), Origin::Outside))
     }
 
     /// Changes a profile in the open batch; without one the user is forgotten.
-    pub(crate) fn put(&mut self, user: &UserKey<'_>, packed: Option<Box<[u8]>>) {
+    pub(crate) fn put(&mut self, user: &UserKey<'_>, packed: Option<&[u8]>) {
         let fingerprint = user.fingerprint;
         let changed = self.changed.entry(fingerprint).or_insert_with(|| {
             let changed = Changed { record_key: user.record_key(), packed: None, batch: None };
@@ -110,7 +112,11 @@ impl DurableStore {
             changed
         });
         self.changed_bytes -= changed.bytes();
-        changed.packed = packed;
+        match (&mut changed.packed, packed) {
+            // Most profiles keep their length for a while.
+            (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
+            (old, new) => *old = new.map(Into::into),
+        }
         self.changed_bytes += changed.bytes();
         // It belonged to a batch that is on its way: from now on to the open one.
         if changed.batch.take().is_some() {
