@@ -12,6 +12,12 @@ const INSTANT_BYTES: usize = 6;
 /// No time is further from the epoch, in milliseconds: differences of times cannot overflow.
 const MAX_TIME_MS: u64 = 1 << 52;
 
+/// An instant as it is written.
+pub(crate) fn instant(time: Timestamp) -> [u8; INSTANT_BYTES] {
+    let [a, b, c, d, e, f, ..] = time.0.to_le_bytes();
+    [a, b, c, d, e, f]
+}
+
 /// Appends values to a record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Writer(pub(crate) Vec<u8>);
@@ -40,7 +46,7 @@ impl Writer {
 
     /// An instant by itself, always of the same length.
     pub(crate) fn instant(&mut self, time: Timestamp) {
-        self.0.extend_from_slice(&time.0.to_le_bytes()[..INSTANT_BYTES]);
+        self.fixed(instant(time));
     }
 
     /// Writes the length of a record in front of it: everything from behind the byte that was left for it.

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use model::evidence::{AgentFacts, Version};
-use siphasher::sip::SipHasher24;
-use siphasher::sip128::SipHasher24 as SipHasher24x128;
+
+use crate::sip::SipKey;
 
 /// The deployment's secret for keyed hashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,9 @@ enum Kind {
 
 /// How many kinds there are.
 const KINDS: usize = 6;
+
+/// Room for tenant and user together while they are hashed.
+const USUAL_USER_BYTES: usize = 128;
 
 /// Longest user agent that is compared by more than its text, in bytes.
 pub const MAX_PARSED_AGENT_BYTES: usize = 1024;
@@ -66,23 +69,30 @@ impl AgentPrint {
 }
 
 /// Makes the hashes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Fingerprints {
     /// A key for each kind, derived from the deployment's secret.
-    keys: [HashKey; KINDS],
+    keys: [SipKey; KINDS],
+}
+
+impl std::fmt::Debug for Fingerprints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fingerprints(secret)")
+    }
 }
 
 impl Fingerprints {
     /// With the deployment's secret.
     #[must_use]
     pub fn new(secret: HashKey) -> Self {
-        let derive = |kind: usize| HashKey(SipHasher24x128::new_with_key(&secret.0).hash(&[kind as u8]).as_bytes());
+        let secret = SipKey::new(secret.0);
+        let derive = |kind: usize| SipKey::new(secret.hash128(&[kind as u8]).to_le_bytes());
         Self { keys: std::array::from_fn(derive) }
     }
 
     /// The hash of a text of one kind, in one pass: hashing in pieces costs several times as much.
     fn hash(&self, kind: Kind, bytes: &[u8]) -> u64 {
-        SipHasher24::new_with_key(&self.keys[kind as usize].0).hash(bytes)
+        self.keys[kind as usize].hash(bytes)
     }
 
     /// A device cookie's hash.
@@ -140,10 +150,19 @@ impl Fingerprints {
     /// does not count.
     #[must_use]
     pub fn user(&self, tenant: &str, user: &str) -> u128 {
-        let mut named = Vec::with_capacity(128);
-        push_text(&mut named, Some(tenant));
-        named.extend_from_slice(user.as_bytes());
-        SipHasher24x128::new_with_key(&self.keys[Kind::User as usize].0).hash(&named).as_u128()
+        // The tenant as `push_text` writes it, then the user. Few are longer than what fits in place.
+        let (tenant, user) = (tenant.as_bytes(), user.as_bytes());
+        let key = &self.keys[Kind::User as usize];
+        let mut named = [0; USUAL_USER_BYTES];
+        let end = 9 + tenant.len() + user.len();
+        if let Some(named) = named.get_mut(..end) {
+            named[0] = 1;
+            named[1..9].copy_from_slice(&(tenant.len() as u64).to_le_bytes());
+            named[9..9 + tenant.len()].copy_from_slice(tenant);
+            named[9 + tenant.len()..].copy_from_slice(user);
+            return key.hash128(named);
+        }
+        key.hash128(&[&[1], &(tenant.len() as u64).to_le_bytes()[..], tenant, user].concat())
     }
 }
 
@@ -153,4 +172,21 @@ pub fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
     let text = text.unwrap_or_default();
     bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_hashed_as_short_ones() {
+        let fingerprints = Fingerprints::new(HashKey([3; 16]));
+        for length in 0..300 {
+            let user = "u".repeat(length);
+            let mut named = Vec::new();
+            push_text(&mut named, Some("tenant"));
+            named.extend_from_slice(user.as_bytes());
+            assert_eq!(fingerprints.user("tenant", &user), fingerprints.keys[Kind::User as usize].hash128(&named));
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub mod packed;
 mod packed_answer;
 pub mod places;
 pub mod recent;
+mod sip;
 pub mod waiting;
 
 use model::Timestamp;

@@ -122,6 +122,11 @@ pub fn unpack_into(bytes: &[u8], origin: Origin, profile: &mut Profile) -> Resul
     read.ok_or(CorruptProfile::Damaged(bytes.len()))
 }
 
+/// Bytes of a point.
+const POINT_BYTES: usize = 8;
+/// Bytes of the hashes of cookie, user agent and browser together.
+const HASHES_BYTES: usize = 20;
+
 /// What is there of the profile.
 mod head {
     pub(super) const MARK: u8 = 1;
@@ -187,13 +192,27 @@ impl<'p> Packer<'p, '_> {
     }
 
     fn shown(&mut self, cookie: Option<u64>, agent: Option<&AgentPrint>) {
-        if let Some(cookie) = cookie {
-            self.out.fixed(cookie.to_le_bytes());
+        match (cookie, agent) {
+            // A browser's, as nearly all are: in one piece.
+            (Some(cookie), Some(AgentPrint { text, browser: Some((family, _)) })) => {
+                let mut hashes = [0; HASHES_BYTES];
+                hashes[..8].copy_from_slice(&cookie.to_le_bytes());
+                hashes[8..16].copy_from_slice(&text.to_le_bytes());
+                hashes[16..].copy_from_slice(&family.to_le_bytes());
+                self.out.fixed(hashes);
+            }
+            _ => {
+                if let Some(cookie) = cookie {
+                    self.out.fixed(cookie.to_le_bytes());
+                }
+                let Some(agent) = agent else { return };
+                self.out.fixed(agent.text.to_le_bytes());
+                if let Some((family, _)) = &agent.browser {
+                    self.out.fixed(family.to_le_bytes());
+                }
+            }
         }
-        let Some(agent) = agent else { return };
-        self.out.fixed(agent.text.to_le_bytes());
-        let Some((family, version)) = &agent.browser else { return };
-        self.out.fixed(family.to_le_bytes());
+        let Some((_, version)) = agent.and_then(|agent| agent.browser.as_ref()) else { return };
         self.out.number(version.parts().len() as u64);
         for part in version.parts() {
             self.out.number(*part);
@@ -246,9 +265,10 @@ fn write_spots(spots: &[Option<&Spot>], out: &mut Writer) {
         };
         let city_flag = if city.is_some() { spot::CITY } else { 0 };
         let country_flag = if country.is_some() { spot::COUNTRY } else { 0 };
-        out.byte(spot::THERE | city_flag | country_flag);
-        out.fixed(point.latitude_e7.to_le_bytes());
-        out.fixed(point.longitude_e7.to_le_bytes());
+        let mut start = [spot::THERE | city_flag | country_flag; 1 + POINT_BYTES];
+        start[1..5].copy_from_slice(&point.latitude_e7.to_le_bytes());
+        start[5..].copy_from_slice(&point.longitude_e7.to_le_bytes());
+        out.fixed(start);
         out.number((*radius_m).into());
         for name in [city, country].into_iter().flatten() {
             out.text(name);
@@ -322,8 +342,9 @@ impl Unpacker<'_> {
         if flags == 0 {
             return Some(None);
         }
-        let latitude_e7 = i32::from_le_bytes(self.body.fixed()?);
-        let longitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+        let mut point = Reader(&self.body.fixed::<POINT_BYTES>()?);
+        let latitude_e7 = i32::from_le_bytes(point.fixed()?);
+        let longitude_e7 = i32::from_le_bytes(point.fixed()?);
         let radius_m = self.body.number()?.try_into().ok()?;
         let city = self.name(flags & spot::CITY != 0)?;
         let country = self.name(flags & spot::COUNTRY != 0)?;
@@ -347,10 +368,25 @@ impl Unpacker<'_> {
     }
 
     fn shown(&mut self, flags: u8) -> Option<Shown> {
+        const ALL: u8 = has::COOKIE | has::AGENT | has::BROWSER;
+        if flags & ALL == ALL {
+            // A browser's, as nearly all are: one look at whether it is all there.
+            let mut hashes = Reader(&self.body.fixed::<HASHES_BYTES>()?);
+            let cookie = u64::from_le_bytes(hashes.fixed()?);
+            let text = u64::from_le_bytes(hashes.fixed()?);
+            let family = u32::from_le_bytes(hashes.fixed()?);
+            let browser = Some((family, self.version()?));
+            return Some(Shown { cookie: Some(cookie), agent: Some(AgentPrint { text, browser }) });
+        }
         let cookie = if flags & has::COOKIE != 0 { Some(self.hash()?) } else { None };
         let agent = if flags & has::AGENT != 0 {
             let text = self.hash()?;
-            let browser = if flags & has::BROWSER != 0 { Some(self.browser()?) } else { None };
+            let browser = if flags & has::BROWSER != 0 {
+                let family = u32::from_le_bytes(self.body.fixed()?);
+                Some((family, self.version()?))
+            } else {
+                None
+            };
             Some(AgentPrint { text, browser })
         } else {
             None
@@ -358,14 +394,13 @@ impl Unpacker<'_> {
         Some(Shown { cookie, agent })
     }
 
-    fn browser(&mut self) -> Option<(u32, Version)> {
-        let family = u32::from_le_bytes(self.body.fixed()?);
+    fn version(&mut self) -> Option<Version> {
         let count = self.body.index().filter(|count| *count <= Version::MAX_PARTS)?;
         let mut parts = [0; Version::MAX_PARTS];
         for part in &mut parts[..count] {
             *part = self.body.number()?;
         }
-        Some((family, Version::from_parts(&parts[..count])))
+        Some(Version::from_parts(&parts[..count]))
     }
 
     fn address(&mut self, flags: u8) -> Option<Option<IpAddr>> {
@@ -398,7 +433,7 @@ mod tests {
 
     use super::*;
     use crate::answers::{StoredAnswer, StoredEntry, StoredTravel};
-    use crate::{RecentAnswer, StoredAssessment};
+    use crate::{Answers, RecentAnswer, StoredAssessment};
 
     fn spot(latitude_e7: i32, city: Option<&str>) -> Spot {
         let point = Point { latitude_e7, longitude_e7: -1_800_000_000 };

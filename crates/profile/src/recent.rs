@@ -113,8 +113,9 @@ impl Answers {
     }
 
     fn near(&self, id: u64, time: Timestamp, within_ms: i64) -> impl Iterator<Item = (Head, &[u8])> {
-        let heads = records(&self.records.0).filter_map(|(_, record)| Some((Head::of(record)?, record)));
-        heads.filter(move |(head, _)| head.id == id && head.time.distance_ms(time) <= within_ms)
+        let named = records(&self.records.0).filter(move |(_, record)| record.first_chunk() == Some(&id.to_le_bytes()));
+        let heads = named.filter_map(|(_, record)| Some((Head::of(record)?, record)));
+        heads.filter(move |(head, _)| head.time.distance_ms(time) <= within_ms)
     }
 
     /// The spots by number, without those that no answer names any more.
