@@ -180,7 +180,7 @@ impl<'p> Packer<'p, '_> {
         for waiting in &waiting.0 {
             self.waiting(waiting);
         }
-        answers.write(&mut self.out);
+        answers.write(self.out);
     }
 
     fn time(&mut self, time: Timestamp) {
