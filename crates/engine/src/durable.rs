@@ -1,26 +1,29 @@
 //! The profiles of a partition with a backing behind them: what changed and is not stored yet, a cache
 //! of what is stored, and the backing.
 //!
-//! A user is looked for in this order. What changed is never evicted: it exists nowhere else. The cache
-//! may hold an older copy of a user who has changed; it is replaced when the change is stored, and removed
-//! when the change is forgotten, since an earlier change of the same user may have been stored meanwhile.
+//! A user is looked for in this order. What changed is never evicted: it exists nowhere else. What the cache
+//! holds of a user who has changed is older, and mostly nothing, since its memory went to the change; it is
+//! replaced when the change is stored, and removed when the change is forgotten.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use profile::packed::Origin;
+
 use crate::backing::{Backing, BackingError};
 use crate::cache::ProfileCache;
 use crate::memory::KeyBits;
 use crate::record_key::UserKey;
+use crate::roomy::Roomy;
 
 /// A profile that is not stored in this form.
 #[derive(Debug)]
 struct Changed {
     record_key: Box<[u8]>,
     /// None: the user is forgotten.
-    packed: Option<Box<[u8]>>,
+    packed: Option<Roomy>,
     /// The batch that the newest change belongs to; none while that batch is open.
     batch: Option<u64>,
 }
@@ -30,7 +33,7 @@ impl Changed {
     /// the list of its batch, what it points to.
     fn bytes(&self) -> usize {
         const BUCKET_BYTES: usize = (size_of::<(u128, Changed)>() + 1) * 4 / 3;
-        let packed = self.packed.as_ref().map_or(0, |packed| packed.len());
+        let packed = self.packed.as_ref().map_or(0, Roomy::bytes);
         BUCKET_BYTES + size_of::<u128>() + self.record_key.len() + packed
     }
 }
@@ -78,39 +81,45 @@ impl DurableStore {
         self.cache.set_budget(bytes);
     }
 
-    /// Shows the user's packed profile to `read`; none where he has none.
+    /// Shows the user's packed profile to `read`, and tells where it is from; none where he has none.
     ///
     /// What comes from the backing is not cached here: nearly every profile that is read is changed next,
     /// and comes to the cache when that is stored. So who is not known takes no room either.
     pub(crate) fn read<T>(
         &mut self,
         user: &UserKey<'_>,
-        read: impl FnOnce(Option<&[u8]>) -> T,
+        read: impl FnOnce(Option<&[u8]>, Origin) -> T,
     ) -> Result<T, BackingError> {
         let in_memory = match self.changed.get(&user.fingerprint) {
-            Some(changed) => Some(changed.packed.as_deref()),
+            Some(changed) => Some(changed.packed.as_ref().map(Roomy::packed)),
             None => self.cache.get(user.fingerprint).map(Some),
         };
         if let Some(packed) = in_memory {
             self.counts.hits += 1;
-            return Ok(read(packed));
+            return Ok(read(packed, Origin::Memory));
         }
         self.counts.misses += 1;
         let stored = self.backing.get(&user.record_key())?;
-        Ok(read(stored.as_deref()))
+        Ok(read(stored.as_deref(), Origin::Outside))
     }
 
     /// Changes a profile in the open batch; without one the user is forgotten.
-    pub(crate) fn put(&mut self, user: &UserKey<'_>, packed: Option<Box<[u8]>>) {
+    pub(crate) fn put(&mut self, user: &UserKey<'_>, packed: Option<&[u8]>) {
         let fingerprint = user.fingerprint;
         let changed = self.changed.entry(fingerprint).or_insert_with(|| {
-            let changed = Changed { record_key: user.record_key(), packed: None, batch: None };
+            // What the cache has of him is older from now on, and is not looked at before it is replaced or
+            // removed: the change is written over it.
+            let packed = self.cache.take(fingerprint);
+            let changed = Changed { record_key: user.record_key(), packed, batch: None };
             self.changed_bytes += changed.bytes();
             self.open.push(fingerprint);
             changed
         });
         self.changed_bytes -= changed.bytes();
-        changed.packed = packed;
+        match (&mut changed.packed, packed) {
+            (Some(old), Some(new)) => old.replace(new),
+            (old, new) => *old = new.map(Roomy::new),
+        }
         self.changed_bytes += changed.bytes();
         // It belonged to a batch that is on its way: from now on to the open one.
         if changed.batch.take().is_some() {
@@ -126,7 +135,7 @@ impl DurableStore {
         for user in &users {
             if let Some(changed) = self.changed.get_mut(user) {
                 changed.batch = Some(batch);
-                each(&changed.record_key, changed.packed.as_deref());
+                each(&changed.record_key, changed.packed.as_ref().map(Roomy::packed));
             }
         }
         self.taken.push_back((batch, users));

@@ -21,6 +21,7 @@ mod log_id;
 mod memory;
 mod partition;
 mod record_key;
+mod roomy;
 mod step;
 mod store;
 mod teach;

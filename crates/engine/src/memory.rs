@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::roomy::Roomy;
+
 /// The key is a keyed hash already: its own bits serve as the table's hash.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct KeyBits(u64);
@@ -23,24 +25,32 @@ impl Hasher for KeyBits {
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
-    profiles: HashMap<u128, Box<[u8]>, BuildHasherDefault<KeyBits>>,
+    profiles: HashMap<u128, Roomy, BuildHasherDefault<KeyBits>>,
     packed_bytes: usize,
 }
 
 impl MemoryStore {
     pub(crate) fn get(&self, user: u128) -> Option<&[u8]> {
-        self.profiles.get(&user).map(|bytes| &**bytes)
+        self.profiles.get(&user).map(Roomy::packed)
     }
 
     /// Keeps a profile in place of what was there; without one the user is forgotten.
-    pub(crate) fn put(&mut self, user: u128, packed: Option<Box<[u8]>>) {
-        let new_bytes = packed.as_ref().map_or(0, |packed| packed.len());
-        let old = match packed {
-            Some(packed) => self.profiles.insert(user, packed),
-            None => self.profiles.remove(&user),
+    pub(crate) fn put(&mut self, user: u128, packed: Option<&[u8]>) {
+        let Some(packed) = packed else {
+            let old = self.profiles.remove(&user);
+            self.packed_bytes -= old.map_or(0, |old| old.packed().len());
+            return;
         };
-        self.packed_bytes += new_bytes;
-        self.packed_bytes -= old.map_or(0, |packed| packed.len());
+        self.packed_bytes += packed.len();
+        match self.profiles.get_mut(&user) {
+            Some(old) => {
+                self.packed_bytes -= old.packed().len();
+                old.replace(packed);
+            }
+            None => {
+                self.profiles.insert(user, Roomy::new(packed));
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -54,7 +64,26 @@ impl MemoryStore {
     /// Bytes of the table around the profiles.
     pub(crate) fn table_bytes(&self) -> usize {
         // A bucket is the entry and one control byte.
-        let bucket = size_of::<(u128, Box<[u8]>)>() + 1;
+        let bucket = size_of::<(u128, Roomy)>() + 1;
         self.profiles.capacity() * 8 / 7 * bucket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_is_what_is_there() {
+        let mut store = MemoryStore::default();
+        // Up and down in steps of all sizes, within the room and beyond it.
+        for (round, length) in (0..700).chain((0..700).rev().step_by(13)).chain([0, 5000, 300, 301, 290]).enumerate() {
+            let packed: Vec<u8> = (0..length).map(|at| (at + round) as u8).collect();
+            store.put(7, Some(&packed));
+            assert_eq!(store.get(7), Some(&*packed), "{length} bytes");
+            assert_eq!((store.packed_bytes(), store.len()), (length, 1));
+        }
+        store.put(7, None);
+        assert_eq!((store.get(7), store.packed_bytes(), store.len()), (None, 0, 0));
     }
 }

@@ -95,14 +95,16 @@ impl Partition {
     /// # Errors
     /// What is stored of the user cannot be read, or the backing failed.
     pub fn profile(&mut self, tenant: &str, user: &str, fingerprints: &Fingerprints) -> Result<Profile, ProfileError> {
-        Ok(self.store.get(&UserKey::new(tenant, user, fingerprints))??)
+        let mut profile = Profile::default();
+        self.store.get(&UserKey::new(tenant, user, fingerprints), &mut profile)??;
+        Ok(profile)
     }
 
     /// Takes over the packed profile of a user as it was stored elsewhere, in place of what is known of
-    /// him. The bytes are not looked at before the user's next event: where they cannot be read then,
+    /// him. Where they cannot be read, that shows at the user's next event:
     /// NewDevice and ImpossibleTravel answer `assessment_not_available`, nothing is learnt, and the bytes
     /// stay as they are.
     pub fn restore(&mut self, tenant: &str, user: &str, fingerprints: &Fingerprints, bytes: Box<[u8]>) {
-        self.store.restore(&UserKey::new(tenant, user, fingerprints), bytes);
+        self.store.restore(&UserKey::new(tenant, user, fingerprints), &bytes);
     }
 }

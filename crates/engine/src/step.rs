@@ -9,7 +9,7 @@ use model::log_record::{LogContext, LogRecord, LogType};
 use model::{Action, Confidence, Decision, LoginEvent, Outcome, RiskAssessment, Stage, Timestamp, Verdict};
 use profile::devices::Shown;
 use profile::waiting::{WaitingAttempt, in_time};
-use profile::{Fingerprints, RecentAnswer, StoredAssessment};
+use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
 
 use crate::agents::KnownAgents;
 use crate::backing::BackingError;
@@ -130,6 +130,8 @@ pub struct Partition {
     pub(crate) store: Store,
     pub(crate) data_sets: DataSets,
     pub(crate) agents: KnownAgents,
+    /// The profile of the user whose turn it is. Its memory is used again for the next one.
+    pub(crate) profile: Profile,
 }
 
 /// The device as an event shows it, and what its user agent says.
@@ -155,11 +157,23 @@ impl Partition {
             _ => LogType::Failed,
         };
         match (event.stage, event.outcome, event.user_id.as_deref()) {
-            (Stage::Attempt, Outcome::Success, Some(user)) => self.score(event, user, record_time, context),
-            (Stage::Completion, _, Some(user)) => self.complete(event, user, context),
+            (Stage::Attempt, Outcome::Success, Some(user)) => {
+                self.with_profile(|this, profile| this.score(event, user, record_time, context, profile))
+            }
+            (Stage::Completion, _, Some(user)) => {
+                self.with_profile(|this, profile| this.complete(event, user, context, profile))
+            }
             (Stage::Completion, ..) => Ok(self.log_only(event, LogType::Failed, context)),
             (Stage::Attempt, ..) => Ok(self.log_only(event, failed_log_type, context)),
         }
+    }
+
+    /// Lends out the memory of a profile.
+    fn with_profile<T>(&mut self, work: impl FnOnce(&mut Self, &mut Profile) -> T) -> T {
+        let mut profile = std::mem::take(&mut self.profile);
+        let done = work(self, &mut profile);
+        self.profile = profile;
+        done
     }
 
     fn score<I: Intelligence>(
@@ -168,13 +182,14 @@ impl Partition {
         user: &str,
         record_time: Option<Timestamp>,
         context: &Context<I>,
+        profile: &mut Profile,
     ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, versions, .. } = context;
         let time = event.time;
         let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
         let key = UserKey::new(&event.tenant_id, user, fingerprints);
         // None: what is stored cannot be read. The attempt is answered, and nothing is changed.
-        let mut profile = self.store.get(&key)?.ok();
+        let mut profile = self.store.get(&key, profile)?.is_ok().then_some(profile);
         let id = fingerprints.event_id(&event.id);
         let Shows { device, agent: agent_facts } = self.shows(event, context);
         let Shown { cookie, agent } = &device;
@@ -202,7 +217,7 @@ impl Partition {
             logins_count: event.logins_count(),
             data_set: self.data_sets.number_of(versions),
         };
-        let assessment = assess::assess(&attempt, profile.as_ref(), settings);
+        let assessment = assess::assess(&attempt, profile.as_deref(), settings);
         let answered = self.answered(&assessment, false);
         let hidden = attempt.class.non_public || attempt.class.relay || attempt.class.anonymised;
         let spot = attempt.location.spot().filter(|_| !hidden);
@@ -246,13 +261,16 @@ impl Partition {
         event: &LoginEvent<'_>,
         user: &str,
         context: &Context<I>,
+        profile: &mut Profile,
     ) -> Result<Step, BackingError> {
         let Context { settings, intelligence, fingerprints, .. } = context;
         let success = event.outcome == Outcome::Success;
         let kind = if success { LogType::Success } else { LogType::Failed };
         let key = UserKey::new(&event.tenant_id, user, fingerprints);
         // Whether an attempt waits is not known where the profile cannot be read.
-        let Ok(mut profile) = self.store.get(&key)? else { return Ok(self.log_only(event, kind, context)) };
+        if self.store.get(&key, profile)?.is_err() {
+            return Ok(self.log_only(event, kind, context));
+        }
         let id = fingerprints.event_id(&event.id);
         let shows = self.shows(event, context);
         let position = profile.waiting.position(id, &shows.device);
@@ -265,7 +283,7 @@ impl Partition {
         let found = waiting.as_ref().filter(|waiting| in_time(waiting, event.time, settings.pending_ms));
         let Some(waiting) = found else {
             if waiting.is_some() && success {
-                self.store.put(&key, &profile);
+                self.store.put(&key, profile);
             }
             // The attempt's own record told of this login already.
             if success && profile.answers.success_logged(id, event.time, settings.dedup_ms) {
@@ -284,10 +302,10 @@ impl Partition {
                     spot: waiting.spot.as_ref(),
                     extent: Extent::Everything,
                 };
-                teach(&mut profile, &lesson, settings);
+                teach(profile, &lesson, settings);
             }
             profile.answers.note_success_logged(id, waiting.evidence, waiting.assessment.time);
-            self.store.put(&key, &profile);
+            self.store.put(&key, profile);
         }
         // A completion often brings no address: the attempt's is the login's.
         let ip = event.address.or(waiting.address);

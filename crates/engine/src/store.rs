@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use assess::Settings;
 use model::Timestamp;
-use profile::packed::CorruptProfile;
+use profile::packed::{CorruptProfile, Origin, PackBuffer};
 use profile::{Fingerprints, Profile, packed};
 
 use crate::backing::{Backing, BackingError};
@@ -58,54 +58,78 @@ enum Kind {
 pub(crate) struct Store {
     kind: Kind,
     corrupt: HashSet<u128, BuildHasherDefault<KeyBits>>,
+    /// Whose bytes were taken over and found damaged: they are read through each time, as if they still came
+    /// from outside.
+    damaged: HashSet<u128, BuildHasherDefault<KeyBits>>,
+    buffer: PackBuffer,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: Kind::Memory(MemoryStore::default()), corrupt: HashSet::default() }
+        Self::of_kind(Kind::Memory(MemoryStore::default()))
     }
 }
 
 impl Store {
     pub(crate) fn open(backing: Arc<dyn Backing>, budget_bytes: usize) -> Self {
         let durable = DurableStore::new(backing, budget_bytes);
-        Self { kind: Kind::Durable(Box::new(durable)), corrupt: HashSet::default() }
+        Self::of_kind(Kind::Durable(Box::new(durable)))
     }
 
-    /// The user's profile; an empty one for who has none.
+    fn of_kind(kind: Kind) -> Self {
+        Self { kind, corrupt: HashSet::default(), damaged: HashSet::default(), buffer: PackBuffer::default() }
+    }
+
+    /// Reads the user's profile in place of another one; an empty one for who has none.
     ///
     /// Where what is stored cannot be unpacked it must not be replaced: the user has a history, and who
     /// takes him for a newcomer lets anybody in.
     ///
     /// # Errors
     /// The backing cannot be read.
-    pub(crate) fn get(&mut self, user: &UserKey<'_>) -> Result<Result<Profile, CorruptProfile>, BackingError> {
-        let unpack = |bytes: Option<&[u8]>| bytes.map_or(Ok(Profile::default()), packed::unpack);
-        let profile = match &mut self.kind {
-            Kind::Memory(memory) => unpack(memory.get(user.fingerprint)),
+    pub(crate) fn get(
+        &mut self,
+        user: &UserKey<'_>,
+        profile: &mut Profile,
+    ) -> Result<Result<(), CorruptProfile>, BackingError> {
+        let is_damaged = !self.damaged.is_empty() && self.damaged.contains(&user.fingerprint);
+        let mut unpack = |bytes: Option<&[u8]>, origin| match bytes {
+            None => {
+                profile.clear();
+                Ok(())
+            }
+            Some(bytes) => packed::unpack_into(bytes, if is_damaged { Origin::Outside } else { origin }, profile),
+        };
+        let read = match &mut self.kind {
+            Kind::Memory(memory) => unpack(memory.get(user.fingerprint), Origin::Memory),
             Kind::Durable(durable) => durable.read(user, unpack)?,
         };
-        if profile.is_err() && self.corrupt.len() < MAX_CORRUPT {
+        if read.is_err() && self.corrupt.len() < MAX_CORRUPT {
             self.corrupt.insert(user.fingerprint);
         }
-        Ok(profile)
+        Ok(read)
     }
 
     /// Keeps a profile; an empty one is not kept.
     pub(crate) fn put(&mut self, user: &UserKey<'_>, profile: &Profile) {
-        self.put_packed(user, (!profile.is_empty()).then(|| packed::pack(profile)));
-    }
-
-    /// As [`Store::put`], with bytes from outside: whether they can be read is seen at the next use.
-    pub(crate) fn restore(&mut self, user: &UserKey<'_>, bytes: Box<[u8]>) {
-        self.corrupt.remove(&user.fingerprint);
-        self.put_packed(user, Some(bytes));
-    }
-
-    fn put_packed(&mut self, user: &UserKey<'_>, packed: Option<Box<[u8]>>) {
+        let packed = (!profile.is_empty()).then(|| packed::pack_into(profile, &mut self.buffer));
         match &mut self.kind {
             Kind::Memory(memory) => memory.put(user.fingerprint, packed),
             Kind::Durable(durable) => durable.put(user, packed),
+        }
+    }
+
+    /// As [`Store::put`], with bytes from outside. They are read through here, once; that they are damaged
+    /// is told at the next use.
+    pub(crate) fn restore(&mut self, user: &UserKey<'_>, bytes: &[u8]) {
+        self.corrupt.remove(&user.fingerprint);
+        self.damaged.remove(&user.fingerprint);
+        if packed::unpack(bytes).is_err() {
+            self.damaged.insert(user.fingerprint);
+        }
+        match &mut self.kind {
+            Kind::Memory(memory) => memory.put(user.fingerprint, Some(bytes)),
+            Kind::Durable(durable) => durable.put(user, Some(bytes)),
         }
     }
 

@@ -12,8 +12,14 @@ const INSTANT_BYTES: usize = 6;
 /// No time is further from the epoch, in milliseconds: differences of times cannot overflow.
 const MAX_TIME_MS: u64 = 1 << 52;
 
+/// An instant as it is written.
+pub(crate) fn instant(time: Timestamp) -> [u8; INSTANT_BYTES] {
+    let [a, b, c, d, e, f, ..] = time.0.to_le_bytes();
+    [a, b, c, d, e, f]
+}
+
 /// Appends values to a record.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
@@ -40,7 +46,20 @@ impl Writer {
 
     /// An instant by itself, always of the same length.
     pub(crate) fn instant(&mut self, time: Timestamp) {
-        self.0.extend_from_slice(&time.0.to_le_bytes()[..INSTANT_BYTES]);
+        self.fixed(instant(time));
+    }
+
+    /// Writes the length of a record in front of it: everything from behind the byte that was left for it.
+    pub(crate) fn set_length(&mut self, at: usize) {
+        let length = self.0.len().saturating_sub(at + 1) as u64;
+        let mut number = Writer::default();
+        match self.0.get_mut(at) {
+            Some(place) if length < 0x80 => *place = length as u8,
+            _ => {
+                number.number(length);
+                self.0.splice(at..=at, number.0);
+            }
+        }
     }
 
     pub(crate) fn text(&mut self, text: &str) {
@@ -143,6 +162,18 @@ mod tests {
             writer.signed(number as i64);
             let mut reader = Reader(&writer.0);
             assert_eq!((reader.number(), reader.signed(), reader.byte()), (Some(number), Some(number as i64), None));
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_in_front() {
+        for length in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000] {
+            let mut writer = Writer(vec![9, 0]);
+            writer.0.resize(2 + length, 7);
+            writer.set_length(1);
+            let mut reader = Reader(&writer.0[1..]);
+            assert_eq!(reader.record(), Some(&*vec![7; length]), "{length} bytes");
+            assert_eq!((writer.0[0], reader.0.len()), (9, 0));
         }
     }
 

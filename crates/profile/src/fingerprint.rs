@@ -33,6 +33,9 @@ enum Kind {
 /// How many kinds there are.
 const KINDS: usize = 6;
 
+/// Room for tenant and user together while they are hashed.
+const USUAL_USER_BYTES: usize = 128;
+
 /// Longest user agent that is compared by more than its text, in bytes.
 pub const MAX_PARSED_AGENT_BYTES: usize = 1024;
 
@@ -140,10 +143,19 @@ impl Fingerprints {
     /// does not count.
     #[must_use]
     pub fn user(&self, tenant: &str, user: &str) -> u128 {
-        let mut named = Vec::with_capacity(128);
-        push_text(&mut named, Some(tenant));
-        named.extend_from_slice(user.as_bytes());
-        SipHasher24x128::new_with_key(&self.keys[Kind::User as usize].0).hash(&named).as_u128()
+        // The tenant as `push_text` writes it, then the user. Few are longer than what fits in place.
+        let (tenant, user) = (tenant.as_bytes(), user.as_bytes());
+        let hasher = SipHasher24x128::new_with_key(&self.keys[Kind::User as usize].0);
+        let mut named = [0; USUAL_USER_BYTES];
+        let end = 9 + tenant.len() + user.len();
+        if let Some(named) = named.get_mut(..end) {
+            named[0] = 1;
+            named[1..9].copy_from_slice(&(tenant.len() as u64).to_le_bytes());
+            named[9..9 + tenant.len()].copy_from_slice(tenant);
+            named[9 + tenant.len()..].copy_from_slice(user);
+            return hasher.hash(named).as_u128();
+        }
+        hasher.hash(&[&[1], &(tenant.len() as u64).to_le_bytes()[..], tenant, user].concat()).as_u128()
     }
 }
 
@@ -153,4 +165,22 @@ pub fn push_text(bytes: &mut Vec<u8>, text: Option<&str>) {
     let text = text.unwrap_or_default();
     bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_hashed_as_short_ones() {
+        let fingerprints = Fingerprints::new(HashKey([3; 16]));
+        for length in 0..300 {
+            let user = "u".repeat(length);
+            let mut named = Vec::new();
+            push_text(&mut named, Some("tenant"));
+            named.extend_from_slice(user.as_bytes());
+            let hasher = SipHasher24x128::new_with_key(&fingerprints.keys[Kind::User as usize].0);
+            assert_eq!(fingerprints.user("tenant", &user), hasher.hash(&named).as_u128());
+        }
+    }
 }

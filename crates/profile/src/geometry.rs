@@ -44,6 +44,14 @@ impl Point {
     /// Great-circle distance in kilometres (haversine, mean Earth radius).
     #[must_use]
     pub fn distance_km(self, other: Point) -> f64 {
+        // Most logins come from where the last one came from. The formula gives just this.
+        if self == other {
+            return 0.0;
+        }
+        self.haversine_km(other)
+    }
+
+    fn haversine_km(self, other: Point) -> f64 {
         let (lat1, lat2) = (self.latitude().to_radians(), other.latitude().to_radians());
         let half_lat = (lat2 - lat1) / 2.0;
         let half_lon = (other.longitude() - self.longitude()).to_radians() / 2.0;
@@ -100,6 +108,16 @@ mod tests {
             let (a, b) = (Point::from_degrees(a.0, a.1), Point::from_degrees(b.0, b.1));
             let km = a.zip(b).map_or(f64::NAN, |(a, b)| a.distance_km(b));
             assert!((km - wanted).abs() <= tolerance, "{name}: {km} km");
+        }
+    }
+
+    #[test]
+    fn the_formula_gives_no_distance_between_a_point_and_itself() {
+        for latitude_e7 in (-900_000_000..=900_000_000).step_by(7_654_321).chain([0, 900_000_000]) {
+            for longitude_e7 in (-1_800_000_000..=1_800_000_000).step_by(98_765_432).chain([0, 1_800_000_000]) {
+                let point = Point { latitude_e7, longitude_e7 };
+                assert_eq!(point.haversine_km(point).to_bits(), 0f64.to_bits(), "{point:?}");
+            }
         }
     }
 

@@ -66,8 +66,19 @@ impl Profile {
     /// Forgets what earlier logins taught. Answers and attempts under way are not history: they stay.
     pub fn forget_history(&mut self) {
         self.mark = None;
-        self.devices = Devices::default();
-        self.places = Places::default();
+        self.devices.0.clear();
+        self.places.last = None;
+        self.places.stored.clear();
+    }
+
+    /// Forgets everything, and keeps the memory for what is remembered next.
+    pub fn clear(&mut self) {
+        self.mark = None;
+        self.devices.0.clear();
+        self.places.last = None;
+        self.places.stored.clear();
+        self.answers.clear();
+        self.waiting.0.clear();
     }
 
     /// Renews the mark: the later of both logins counts.
@@ -78,6 +89,8 @@ impl Profile {
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { mark, devices, places, answers, waiting } = self;
+        let places_empty = places.last.is_none() && places.stored.is_empty();
+        mark.is_none() && devices.0.is_empty() && places_empty && answers.is_empty() && waiting.0.is_empty()
     }
 }

@@ -32,16 +32,12 @@ use crate::fingerprint::AgentPrint;
 use crate::geometry::{Point, Spot};
 use crate::packed_answer::{self, Head};
 use crate::places::{LastPlace, StoredPlace};
+use crate::recent::SpotsInUse;
 use crate::waiting::WaitingAttempt;
-use crate::{Answers, Devices, Places, Profile, Waiting};
+use crate::{Devices, Places, Profile, Waiting};
 
 /// Version of the format, the first byte of every record.
 pub const FORMAT_VERSION: u8 = 1;
-/// Room for each half of a record while it is written; few are longer.
-const USUAL_BYTES: usize = 512;
-/// Room for a list while it is read; few are longer.
-const USUAL_LENGTH: usize = 10;
-
 /// A stored profile cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CorruptProfile {
@@ -53,27 +49,48 @@ pub enum CorruptProfile {
     Damaged(usize),
 }
 
+/// Where the bytes of a profile come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From outside: a store, a changelog, a file. Everything is read through.
+    Outside,
+    /// From this process's memory, where only what [`pack_into`] wrote or what was read through before is
+    /// kept. Recent answers are not read through again: nearly none is ever asked for, and one that is
+    /// asked for is read with the same care.
+    Memory,
+}
+
+/// Buffers to write profiles in, used again and again.
+#[derive(Debug, Default)]
+pub struct PackBuffer {
+    record: Writer,
+    body: Writer,
+}
+
 /// Writes a profile.
 #[must_use]
 pub fn pack(profile: &Profile) -> Box<[u8]> {
+    pack_into(profile, &mut PackBuffer::default()).into()
+}
+
+/// As [`pack`], in memory that is there already.
+pub fn pack_into<'b>(profile: &Profile, buffer: &'b mut PackBuffer) -> &'b [u8] {
+    let PackBuffer { record, body } = buffer;
+    record.0.clear();
+    body.0.clear();
     let first_time = || profile.places.last.as_ref().map(|last| last.time);
     let base = profile.mark.or_else(first_time).unwrap_or_default();
-    let out = Writer(Vec::with_capacity(USUAL_BYTES));
-    let mut packer = Packer { out, base: base.0, spots: profile.answers.spots_in_use() };
+    let mut packer = Packer { out: body, base: base.0, spots: profile.answers.spots_in_use() };
     packer.profile(profile);
     // The spots stand before what names them, and are known only after it.
-    let mut front = Writer(Vec::with_capacity(USUAL_BYTES));
-    front.byte(FORMAT_VERSION);
+    record.byte(FORMAT_VERSION);
     let mark = if profile.mark.is_some() { head::MARK } else { 0 };
     let last = if profile.places.last.is_some() { head::LAST_PLACE } else { 0 };
-    front.byte(mark | last);
-    front.instant(base);
-    write_spots(&packer.spots, &mut front);
-    // A copy takes no more room than it needs; a shrunk buffer may keep its size class.
-    let mut record = Vec::with_capacity(front.0.len() + packer.out.0.len());
-    record.extend_from_slice(&front.0);
-    record.extend_from_slice(&packer.out.0);
-    record.into_boxed_slice()
+    record.byte(mark | last);
+    record.instant(base);
+    write_spots(&packer.spots, record);
+    record.0.extend_from_slice(&body.0);
+    &record.0
 }
 
 /// Reads a profile.
@@ -81,13 +98,34 @@ pub fn pack(profile: &Profile) -> Box<[u8]> {
 /// # Errors
 /// [`CorruptProfile`] when the bytes are not what [`pack`] of this version writes.
 pub fn unpack(bytes: &[u8]) -> Result<Profile, CorruptProfile> {
+    let mut profile = Profile::default();
+    unpack_into(bytes, Origin::Outside, &mut profile)?;
+    Ok(profile)
+}
+
+/// Reads a profile in place of another one, whose memory it takes over.
+///
+/// # Errors
+/// [`CorruptProfile`] when the bytes are not what [`pack`] of this version writes. The profile is empty then.
+pub fn unpack_into(bytes: &[u8], origin: Origin, profile: &mut Profile) -> Result<(), CorruptProfile> {
+    profile.clear();
     let (&version, body) = bytes.split_first().ok_or(CorruptProfile::Damaged(0))?;
     if version != FORMAT_VERSION {
         return Err(CorruptProfile::UnknownVersion(version));
     }
-    let mut unpacker = Unpacker { body: Reader(body), base: 0, spots: Vec::new() };
-    unpacker.profile().ok_or(CorruptProfile::Damaged(bytes.len()))
+    let spots = profile.answers.take_spots();
+    let mut unpacker = Unpacker { body: Reader(body), base: 0, spots };
+    let read = unpacker.profile(profile, origin);
+    if read.is_none() {
+        profile.clear();
+    }
+    read.ok_or(CorruptProfile::Damaged(bytes.len()))
 }
+
+/// Bytes of a point.
+const POINT_BYTES: usize = 8;
+/// Bytes of the hashes of cookie, user agent and browser together.
+const HASHES_BYTES: usize = 20;
 
 /// What is there of the profile.
 mod head {
@@ -113,14 +151,14 @@ mod spot {
     pub(super) const COUNTRY: u8 = 4;
 }
 
-struct Packer<'p> {
-    out: Writer,
+struct Packer<'p, 'b> {
+    out: &'b mut Writer,
     base: i64,
     /// The spots by their numbers.
-    spots: Vec<Option<&'p Spot>>,
+    spots: SpotsInUse<'p>,
 }
 
-impl<'p> Packer<'p> {
+impl<'p> Packer<'p, '_> {
     fn profile(&mut self, profile: &'p Profile) {
         let Profile { mark: _, devices, places, answers, waiting } = profile;
         self.out.number(devices.0.len() as u64);
@@ -142,7 +180,7 @@ impl<'p> Packer<'p> {
         for waiting in &waiting.0 {
             self.waiting(waiting);
         }
-        answers.write(&mut self.out);
+        answers.write(self.out);
     }
 
     fn time(&mut self, time: Timestamp) {
@@ -154,13 +192,27 @@ impl<'p> Packer<'p> {
     }
 
     fn shown(&mut self, cookie: Option<u64>, agent: Option<&AgentPrint>) {
-        if let Some(cookie) = cookie {
-            self.out.fixed(cookie.to_le_bytes());
+        match (cookie, agent) {
+            // A browser's, as nearly all are: in one piece.
+            (Some(cookie), Some(AgentPrint { text, browser: Some((family, _)) })) => {
+                let mut hashes = [0; HASHES_BYTES];
+                hashes[..8].copy_from_slice(&cookie.to_le_bytes());
+                hashes[8..16].copy_from_slice(&text.to_le_bytes());
+                hashes[16..].copy_from_slice(&family.to_le_bytes());
+                self.out.fixed(hashes);
+            }
+            _ => {
+                if let Some(cookie) = cookie {
+                    self.out.fixed(cookie.to_le_bytes());
+                }
+                let Some(agent) = agent else { return };
+                self.out.fixed(agent.text.to_le_bytes());
+                if let Some((family, _)) = &agent.browser {
+                    self.out.fixed(family.to_le_bytes());
+                }
+            }
         }
-        let Some(agent) = agent else { return };
-        self.out.fixed(agent.text.to_le_bytes());
-        let Some((family, version)) = &agent.browser else { return };
-        self.out.fixed(family.to_le_bytes());
+        let Some((_, version)) = agent.and_then(|agent| agent.browser.as_ref()) else { return };
         self.out.number(version.parts().len() as u64);
         for part in version.parts() {
             self.out.number(*part);
@@ -189,7 +241,7 @@ impl<'p> Packer<'p> {
 }
 
 /// The number of a spot: of an equal one, else the first that is free.
-fn number_of<'p>(spots: &mut Vec<Option<&'p Spot>>, spot: &'p Spot) -> usize {
+fn number_of<'p>(spots: &mut SpotsInUse<'p>, spot: &'p Spot) -> usize {
     let equal = spots.iter().position(|known| known.is_some_and(|known| known == spot));
     equal.unwrap_or_else(|| match spots.iter().position(Option::is_none) {
         Some(free) => {
@@ -213,9 +265,10 @@ fn write_spots(spots: &[Option<&Spot>], out: &mut Writer) {
         };
         let city_flag = if city.is_some() { spot::CITY } else { 0 };
         let country_flag = if country.is_some() { spot::COUNTRY } else { 0 };
-        out.byte(spot::THERE | city_flag | country_flag);
-        out.fixed(point.latitude_e7.to_le_bytes());
-        out.fixed(point.longitude_e7.to_le_bytes());
+        let mut start = [spot::THERE | city_flag | country_flag; 1 + POINT_BYTES];
+        start[1..5].copy_from_slice(&point.latitude_e7.to_le_bytes());
+        start[5..].copy_from_slice(&point.longitude_e7.to_le_bytes());
+        out.fixed(start);
         out.number((*radius_m).into());
         for name in [city, country].into_iter().flatten() {
             out.text(name);
@@ -240,33 +293,39 @@ struct Unpacker<'a> {
 }
 
 impl Unpacker<'_> {
-    fn profile(&mut self) -> Option<Profile> {
+    /// Fills an empty profile.
+    fn profile(&mut self, profile: &mut Profile, origin: Origin) -> Option<()> {
+        let Profile { mark, devices: Devices(devices), places: Places { last, stored }, answers, waiting } = profile;
         let flags = self.body.byte()?;
         let base = self.body.instant()?;
         self.base = base.0;
-        let mark = (flags & head::MARK != 0).then_some(base);
-        self.spots = self.list(Self::table_spot)?;
-        let devices = Devices(self.list(Self::device)?);
-        let stored = self.list(|this| Some(StoredPlace { spot: this.spot()?, last_seen: this.time()? }))?;
-        let has_last = flags & head::LAST_PLACE != 0;
-        let last = if has_last { Some(LastPlace { spot: self.spot()?, time: self.time()? }) } else { None };
-        let waiting = Waiting(self.list(Self::waiting)?);
-        let answers = Answers::read(&mut self.body, std::mem::take(&mut self.spots))?;
-        Some(Profile { mark, devices, places: Places { last, stored }, answers, waiting })
+        *mark = (flags & head::MARK != 0).then_some(base);
+        for _ in 0..self.length()? {
+            let spot = self.table_spot()?;
+            self.spots.push(spot);
+        }
+        self.list(devices, Self::device)?;
+        self.list(stored, |this| Some(StoredPlace { spot: this.spot()?, last_seen: this.time()? }))?;
+        if flags & head::LAST_PLACE != 0 {
+            *last = Some(LastPlace { spot: self.spot()?, time: self.time()? });
+        }
+        let Waiting(waiting) = waiting;
+        self.list(waiting, Self::waiting)?;
+        answers.read(&mut self.body, std::mem::take(&mut self.spots), origin)
     }
 
-    /// A list: its length, then its elements. Each takes a byte at least, so no length is believed that
-    /// the record cannot hold.
-    fn list<T>(&mut self, element: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let length = self.body.index()?;
-        if length > self.body.0.len() {
-            return None;
-        }
-        let mut list = Vec::with_capacity(length.min(USUAL_LENGTH));
-        for _ in 0..length {
+    /// The length of a list. Each element takes a byte at least, so no length is believed that the record
+    /// cannot hold.
+    fn length(&mut self) -> Option<usize> {
+        self.body.index().filter(|length| *length <= self.body.0.len())
+    }
+
+    /// Fills an empty list: its length, then its elements.
+    fn list<T>(&mut self, list: &mut Vec<T>, element: impl Fn(&mut Self) -> Option<T>) -> Option<()> {
+        for _ in 0..self.length()? {
             list.push(element(self)?);
         }
-        Some(list)
+        Some(())
     }
 
     fn time(&mut self) -> Option<Timestamp> {
@@ -283,8 +342,9 @@ impl Unpacker<'_> {
         if flags == 0 {
             return Some(None);
         }
-        let latitude_e7 = i32::from_le_bytes(self.body.fixed()?);
-        let longitude_e7 = i32::from_le_bytes(self.body.fixed()?);
+        let mut point = Reader(&self.body.fixed::<POINT_BYTES>()?);
+        let latitude_e7 = i32::from_le_bytes(point.fixed()?);
+        let longitude_e7 = i32::from_le_bytes(point.fixed()?);
         let radius_m = self.body.number()?.try_into().ok()?;
         let city = self.name(flags & spot::CITY != 0)?;
         let country = self.name(flags & spot::COUNTRY != 0)?;
@@ -308,10 +368,25 @@ impl Unpacker<'_> {
     }
 
     fn shown(&mut self, flags: u8) -> Option<Shown> {
+        const ALL: u8 = has::COOKIE | has::AGENT | has::BROWSER;
+        if flags & ALL == ALL {
+            // A browser's, as nearly all are: one look at whether it is all there.
+            let mut hashes = Reader(&self.body.fixed::<HASHES_BYTES>()?);
+            let cookie = u64::from_le_bytes(hashes.fixed()?);
+            let text = u64::from_le_bytes(hashes.fixed()?);
+            let family = u32::from_le_bytes(hashes.fixed()?);
+            let browser = Some((family, self.version()?));
+            return Some(Shown { cookie: Some(cookie), agent: Some(AgentPrint { text, browser }) });
+        }
         let cookie = if flags & has::COOKIE != 0 { Some(self.hash()?) } else { None };
         let agent = if flags & has::AGENT != 0 {
             let text = self.hash()?;
-            let browser = if flags & has::BROWSER != 0 { Some(self.browser()?) } else { None };
+            let browser = if flags & has::BROWSER != 0 {
+                let family = u32::from_le_bytes(self.body.fixed()?);
+                Some((family, self.version()?))
+            } else {
+                None
+            };
             Some(AgentPrint { text, browser })
         } else {
             None
@@ -319,14 +394,13 @@ impl Unpacker<'_> {
         Some(Shown { cookie, agent })
     }
 
-    fn browser(&mut self) -> Option<(u32, Version)> {
-        let family = u32::from_le_bytes(self.body.fixed()?);
+    fn version(&mut self) -> Option<Version> {
         let count = self.body.index().filter(|count| *count <= Version::MAX_PARTS)?;
         let mut parts = [0; Version::MAX_PARTS];
         for part in &mut parts[..count] {
             *part = self.body.number()?;
         }
-        Some((family, Version::from_parts(&parts[..count])))
+        Some(Version::from_parts(&parts[..count]))
     }
 
     fn address(&mut self, flags: u8) -> Option<Option<IpAddr>> {
@@ -359,7 +433,7 @@ mod tests {
 
     use super::*;
     use crate::answers::{StoredAnswer, StoredEntry, StoredTravel};
-    use crate::{RecentAnswer, StoredAssessment};
+    use crate::{Answers, RecentAnswer, StoredAssessment};
 
     fn spot(latitude_e7: i32, city: Option<&str>) -> Spot {
         let point = Point { latitude_e7, longitude_e7: -1_800_000_000 };

@@ -22,11 +22,9 @@ use model::assessment::Category;
 use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
 
 use crate::answers::{StoredAnswer, StoredAssessment, StoredEntry, StoredTravel};
-use crate::bytes::{Reader, Writer};
+use crate::bytes::{Reader, Writer, instant};
 use crate::geometry::Spot;
 
-/// Bytes of the head: all that is always there.
-pub(crate) const HEAD_BYTES: usize = 23;
 /// Where the words are, and the travel's flags.
 const WORDS_AT: usize = 18;
 const TRAVEL_AT: usize = 22;
@@ -63,7 +61,8 @@ impl Head {
     /// The head of a record.
     #[inline]
     pub(crate) fn of(record: &[u8]) -> Option<Self> {
-        let mut head = Reader(record);
+        // One look at whether it is all there.
+        let mut head = Reader(record.first_chunk::<TRAVEL_AT>()?);
         let (id, evidence) = (u64::from_le_bytes(head.fixed()?), u32::from_le_bytes(head.fixed()?));
         let (time, words) = (head.instant()?, u32::from_le_bytes(head.fixed()?));
         Some(Self { id, evidence, time, success_logged: words & words::SUCCESS_LOGGED != 0 })
@@ -84,10 +83,12 @@ pub(crate) fn write<'s>(
     stored: &'s StoredAssessment,
     mut number_of: impl FnMut(&'s Spot) -> usize,
 ) {
-    out.fixed(head.id.to_le_bytes());
-    out.fixed(head.evidence.to_le_bytes());
-    out.instant(stored.time);
-    out.fixed(pack_words(stored, head.success_logged).to_le_bytes());
+    let mut start = [0; TRAVEL_AT];
+    start[..8].copy_from_slice(&head.id.to_le_bytes());
+    start[8..12].copy_from_slice(&head.evidence.to_le_bytes());
+    start[12..WORDS_AT].copy_from_slice(&instant(stored.time));
+    start[WORDS_AT..].copy_from_slice(&pack_words(stored, head.success_logged).to_le_bytes());
+    out.fixed(start);
     match &stored.travel {
         None => out.byte(0),
         Some(StoredTravel { from, from_time, to, with_speed, known_place }) => {
@@ -135,11 +136,17 @@ fn pack_words(stored: &StoredAssessment, success_logged: bool) -> u32 {
 
 /// The numbers of the spots that a record names.
 pub(crate) fn spot_numbers(record: &[u8]) -> Option<[usize; 2]> {
-    if record.get(TRAVEL_AT)? & travel::THERE == 0 {
+    let (&flags, rest) = record.get(TRAVEL_AT..)?.split_first()?;
+    if flags & travel::THERE == 0 {
         return None;
     }
-    let mut numbers = Reader(record.get(HEAD_BYTES..)?);
-    Some([numbers.index()?, numbers.index()?])
+    match rest {
+        &[from @ 0..0x80, to @ 0..0x80, ..] => Some([from.into(), to.into()]),
+        _ => {
+            let mut numbers = Reader(rest);
+            Some([numbers.index()?, numbers.index()?])
+        }
+    }
 }
 
 /// Takes an answer off the front.

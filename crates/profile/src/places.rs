@@ -72,10 +72,12 @@ impl Places {
 
     /// The nearest stored place below the floor keeps its point and is seen at this time too.
     fn see_again(&mut self, spot: &Spot, time: Timestamp, floor_km: f64) -> bool {
-        let below = self.stored.iter_mut().filter(|place| place.spot.effective_distance_km(spot) < floor_km);
-        let nearest = below.min_by(|a, b| distance(a, spot).total_cmp(&distance(b, spot)));
-        match nearest {
-            Some(place) => {
+        let below = self.stored.iter_mut().filter_map(|place| {
+            let distance_km = distance(place, spot);
+            (place.spot.effective_km(spot, distance_km) < floor_km).then_some((distance_km, place))
+        });
+        match below.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
+            Some((_, place)) => {
                 place.last_seen = place.last_seen.max(time);
                 true
             }

@@ -7,11 +7,16 @@
 use std::fmt;
 
 use model::Timestamp;
+use smallvec::SmallVec;
 
 use crate::answers::StoredAssessment;
 use crate::bytes::{Reader, Writer};
 use crate::geometry::Spot;
-use crate::packed_answer::{self, HEAD_BYTES, Head};
+use crate::packed::Origin;
+use crate::packed_answer::{self, Head};
+
+/// Spots by their numbers. Few users have more than fit in place.
+pub(crate) type SpotsInUse<'s> = SmallVec<[Option<&'s Spot>; 16]>;
 
 /// An answer that was given.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +35,7 @@ pub struct RecentAnswer {
 #[derive(Clone, Default)]
 pub struct Answers {
     /// Each with its length before it. Only what was read through once gets in here.
-    records: Vec<u8>,
+    records: Writer,
     count: usize,
     /// The spots that the records name by their place in this list.
     spots: Vec<Option<Spot>>,
@@ -51,7 +56,7 @@ impl Answers {
 
     /// All of them, read.
     pub fn iter(&self) -> impl Iterator<Item = RecentAnswer> {
-        records(&self.records).filter_map(|(_, record)| read(record, &self.spots))
+        records(&self.records.0).filter_map(|(_, record)| read(record, &self.spots))
     }
 
     /// The first answer to an attempt with this id and evidence, not more than `within_ms` away in time.
@@ -72,9 +77,9 @@ impl Answers {
     /// Notes that an `s` with the assessment was written for this attempt.
     pub fn note_success_logged(&mut self, id: u64, evidence: u32, attempt_time: Timestamp) {
         let is_it = |head: Head| head.id == id && head.evidence == evidence && head.time == attempt_time;
-        let found = records(&self.records).find(|(_, record)| Head::of(record).is_some_and(is_it));
+        let found = records(&self.records.0).find(|(_, record)| Head::of(record).is_some_and(is_it));
         if let Some((start, _)) = found
-            && let Some(record) = self.records.get_mut(start..)
+            && let Some(record) = self.records.0.get_mut(start..)
         {
             Head::note_success_logged(record);
         }
@@ -82,19 +87,18 @@ impl Answers {
 
     /// Remembers an answer; at most `max` are kept.
     pub fn remember(&mut self, answer: &RecentAnswer, max: usize) {
-        let spots = &mut self.spots;
-        let mut record = Writer(Vec::with_capacity(64));
         let head = Head {
             id: answer.id,
             evidence: answer.evidence,
             time: answer.assessment.time,
             success_logged: answer.success_logged,
         };
-        packed_answer::write(&mut record, head, &answer.assessment, |spot| number_of(spots, spot));
-        let mut records = Writer(std::mem::take(&mut self.records));
-        records.number(record.0.len() as u64);
-        records.0.extend_from_slice(&record.0);
-        self.records = records.0;
+        let Self { records, spots, .. } = self;
+        // Its length comes before it, which mostly takes a byte.
+        let start = records.0.len();
+        records.byte(0);
+        packed_answer::write(records, head, &answer.assessment, |spot| number_of(spots, spot));
+        records.set_length(start);
         self.count += 1;
         self.drop_first(self.count.saturating_sub(max));
     }
@@ -102,21 +106,22 @@ impl Answers {
     fn drop_first(&mut self, excess: usize) {
         if excess > 0 {
             let end_of = |(start, record): (usize, &[u8])| start + record.len();
-            let end = records(&self.records).nth(excess - 1).map_or(0, end_of);
-            self.records.drain(..end);
+            let end = records(&self.records.0).nth(excess - 1).map_or(0, end_of);
+            self.records.0.drain(..end);
             self.count -= excess;
         }
     }
 
     fn near(&self, id: u64, time: Timestamp, within_ms: i64) -> impl Iterator<Item = (Head, &[u8])> {
-        let heads = records(&self.records).filter_map(|(_, record)| Some((Head::of(record)?, record)));
-        heads.filter(move |(head, _)| head.id == id && head.time.distance_ms(time) <= within_ms)
+        let named = records(&self.records.0).filter(move |(_, record)| record.first_chunk() == Some(&id.to_le_bytes()));
+        let heads = named.filter_map(|(_, record)| Some((Head::of(record)?, record)));
+        heads.filter(move |(head, _)| head.time.distance_ms(time) <= within_ms)
     }
 
     /// The spots by number, without those that no answer names any more.
-    pub(crate) fn spots_in_use(&self) -> Vec<Option<&Spot>> {
-        let mut used = vec![None; self.spots.len()];
-        for (_, record) in records(&self.records) {
+    pub(crate) fn spots_in_use(&self) -> SpotsInUse<'_> {
+        let mut used = SpotsInUse::from_elem(None, self.spots.len());
+        for (_, record) in records(&self.records.0) {
             for number in packed_answer::spot_numbers(record).into_iter().flatten() {
                 if let (Some(used), Some(spot)) = (used.get_mut(number), self.spots.get(number)) {
                     *used = spot.as_ref();
@@ -129,22 +134,42 @@ impl Answers {
     /// Appends the answers: their count, then the records. The spots are the profile's, by the same numbers.
     pub(crate) fn write(&self, out: &mut Writer) {
         out.number(self.count as u64);
-        out.0.extend_from_slice(&self.records);
+        out.0.extend_from_slice(&self.records.0);
     }
 
-    /// Takes answers from the end of a profile. Each is read through here, so that a damaged one is found now.
-    pub(crate) fn read(from: &mut Reader<'_>, spots: Vec<Option<Spot>>) -> Option<Self> {
+    /// Forgets all, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.records.0.clear();
+        self.spots.clear();
+        self.count = 0;
+    }
+
+    /// The memory of the spots, empty, for those that are read next.
+    pub(crate) fn take_spots(&mut self) -> Vec<Option<Spot>> {
+        self.spots.clear();
+        std::mem::take(&mut self.spots)
+    }
+
+    /// Takes answers from the end of a profile. Each that comes from outside is read through here, so that a
+    /// damaged one is found now.
+    pub(crate) fn read(&mut self, from: &mut Reader<'_>, spots: Vec<Option<Spot>>, origin: Origin) -> Option<()> {
         let count = from.number()?.try_into().ok()?;
         let all = std::mem::take(&mut from.0);
         let mut rest = Reader(all);
         for _ in 0..count {
             let record = rest.record()?;
-            packed_answer::check(record, &spots)?;
+            if origin == Origin::Outside {
+                packed_answer::check(record, &spots)?;
+            }
         }
-        // Room for one more, which is what usually comes.
-        let mut records = Vec::with_capacity(all.len() + 2 * HEAD_BYTES);
-        records.extend_from_slice(all);
-        rest.0.is_empty().then_some(Self { records, count, spots })
+        if !rest.0.is_empty() {
+            return None;
+        }
+        self.records.0.clear();
+        self.records.0.extend_from_slice(all);
+        self.count = count;
+        self.spots = spots;
+        Some(())
     }
 }
 

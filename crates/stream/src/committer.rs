@@ -37,6 +37,8 @@ use crate::outbox::Output;
 
 /// How long one call of the transaction API may take. It is repeated when that was too short.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same of an abort.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// The first wait between two tries, and the longest: it doubles.
 const BACK_OFF: Duration = Duration::from_millis(20);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
@@ -319,7 +321,7 @@ impl Thread {
                     "batch aborted: {error}"
                 );
                 // A producer that cannot abort is dropped: its successor makes the coordinator abort.
-                if self.retried(|| producer.abort_transaction(CALL_TIMEOUT)).is_ok() {
+                if self.retried(|| abort(&producer)).is_ok() {
                     self.producer = Some(producer);
                 }
                 return Err(Failure::Aborted(self.fatal(output, &error)));
@@ -509,6 +511,17 @@ fn record<'a>(
         headers: None,
         delivery_opaque: output as usize,
     }
+}
+
+/// Asks for an abort. The call throws away what is not sent and waits until everything is reported, but the
+/// reports come here and nowhere else: so it must not wait long, and the next try takes them first.
+fn abort(producer: &Transactional) -> Result<(), KafkaError> {
+    let mut left = i32::MAX;
+    while producer.in_flight_count() < left {
+        left = producer.in_flight_count();
+        producer.poll(Duration::ZERO);
+    }
+    producer.abort_transaction(ABORT_TIMEOUT)
 }
 
 fn back_off(wait: &mut Duration) {

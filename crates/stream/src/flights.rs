@@ -89,11 +89,7 @@ impl Partition {
         start..start + bytes.len()
     }
 
-    fn depart<E>(
-        &mut self,
-        max_bytes: usize,
-        send: &mut impl FnMut(Parcel<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn depart<E>(&mut self, max_bytes: usize, send: &mut impl FnMut(Parcel<'_>) -> Result<(), E>) -> Result<(), E> {
         let begin = self.base;
         while let Some(Record { receipt, key, payload, end }) = self.waiting.pop_front() {
             let get = |range: &Range<usize>| self.bytes.get(range.start - begin..range.end - begin);

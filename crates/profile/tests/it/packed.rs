@@ -7,7 +7,7 @@ use model::evidence::Version;
 use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
 use profile::answers::{StoredAnswer, StoredEntry, StoredTravel};
 use profile::devices::Shown;
-use profile::packed::{CorruptProfile, FORMAT_VERSION, pack, unpack};
+use profile::packed::{CorruptProfile, FORMAT_VERSION, Origin, PackBuffer, pack, pack_into, unpack, unpack_into};
 use profile::{
     AgentPrint, Answers, Device, Devices, LastPlace, Places, Point, Profile, RecentAnswer, Spot, StoredAssessment,
     StoredPlace, Waiting, WaitingAttempt,
@@ -134,6 +134,25 @@ proptest! {
         prop_assert_eq!(unpack(&bytes).unwrap(), profile);
     }
 
+    /// Nothing of one profile shows in the next one that is read and written in the same memory.
+    #[test]
+    fn memory_that_is_used_again_holds_nothing_of_the_last(profiles in vec(any_profile(), 1..5)) {
+        let (mut buffer, mut again) = (PackBuffer::default(), Profile::default());
+        for profile in profiles {
+            let bytes = pack_into(&profile, &mut buffer).to_vec();
+            prop_assert_eq!(&*bytes, &*pack(&profile));
+            for origin in [Origin::Memory, Origin::Outside] {
+                unpack_into(&bytes, origin, &mut again).unwrap();
+                prop_assert_eq!(&again, &profile);
+                prop_assert_eq!(again.is_empty(), again == Profile::default());
+                prop_assert_eq!(pack_into(&again, &mut buffer).to_vec(), pack(&unpack(&bytes).unwrap()).into_vec());
+            }
+            let cut = &bytes[..bytes.len() - 1];
+            prop_assert!(unpack_into(cut, Origin::Memory, &mut again).is_err());
+            prop_assert!(again.is_empty());
+        }
+    }
+
     #[test]
     fn damaged_bytes_are_an_error_or_a_profile(
         profile in any_profile(),
@@ -147,6 +166,17 @@ proptest! {
         }
         let _ = unpack(&bytes);
         let _ = unpack(&bytes[..end.index(bytes.len())]);
+        // Nor is there a panic where damaged bytes are taken for this process's own.
+        let mut profile = Profile::default();
+        if unpack_into(&bytes, Origin::Memory, &mut profile).is_ok() {
+            let _ = profile.answers.iter().count();
+            let _ = profile.answers.repeated(0, 0, Timestamp(0), i64::MAX);
+            let first = profile.answers.iter().next();
+            if let Some(first) = first {
+                profile.answers.remember(&first, 3);
+            }
+            let _ = pack(&profile);
+        }
     }
 
     #[test]
