@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use memchr::memmem;
+use rdkafka::ClientConfig;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use stream::Connection;
-use stream::feed::Feeder;
 use stream::tail::{From, Isolation, Tail};
 
 use crate::events::Event;
@@ -19,11 +21,29 @@ use crate::events::Event;
 const TICK: Duration = Duration::from_micros(500);
 /// How long answers may be missing after the last event.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After so many events the sender takes in what is acknowledged.
+const POLL_EVERY: usize = 64;
 /// How long one wait for answers takes at most.
 const LOOK: Duration = Duration::from_millis(100);
 /// How ids of made-up logins begin, and how long they are.
 const ID: &[u8] = b"\"login-";
 const ID_BYTES: usize = 22;
+
+/// The sender of events. It takes as little of the processors as it can: an idempotent producer would ask
+/// without a pause whether it may send on.
+fn sender(connection: &Connection) -> Result<BaseProducer> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &connection.brokers)
+        .set("partitioner", "murmur2_random")
+        .set("acks", "all")
+        // More requests at a time would be smaller ones, which cost the broker as much.
+        .set("max.in.flight", "4")
+        .set("linger.ms", "1")
+        .set("compression.codec", "lz4")
+        .set("allow.auto.create.topics", "false");
+    Ok(config.create()?)
+}
 
 /// A load.
 pub(crate) struct Load<'a> {
@@ -74,16 +94,12 @@ impl Load<'_> {
         let asked: HashMap<&[u8], usize> =
             asked.filter_map(|(index, event)| Some((event.asks.as_ref()?.as_bytes(), index))).collect();
         let mut tail = Tail::new(&self.connection, self.answers_topic, From::End, Isolation::Uncommitted)?;
-        // The load takes as little of the processors as it can: an idempotent producer asks without a pause
-        // whether it may send on. Nothing is sent again here that could come twice or late.
-        let mut connection = self.connection.clone();
-        connection.properties.insert("enable.idempotence".to_owned(), "false".to_owned());
-        let feeder = Feeder::new(&connection)?;
+        let sender = sender(&self.connection)?;
         // The first record of a producer waits for its connection.
         let start = Instant::now() + Duration::from_millis(500);
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let sending = scope.spawn(|| self.send(&feeder, start));
+            let sending = scope.spawn(|| self.send(&sender, start));
             let reading = scope.spawn(|| {
                 let read = self.read(&mut tail, asked, start);
                 over.store(true, Ordering::Relaxed);
@@ -103,7 +119,7 @@ impl Load<'_> {
     }
 
     /// Says how late an event left at the most.
-    fn send(&self, feeder: &Feeder, start: Instant) -> Result<Duration> {
+    fn send(&self, sender: &BaseProducer, start: Instant) -> Result<Duration> {
         let mut late = Duration::ZERO;
         for (index, event) in self.events.iter().enumerate() {
             let due = start + self.due(index);
@@ -115,10 +131,18 @@ impl Load<'_> {
                 }
                 thread::sleep((due - now).max(TICK));
             }
-            feeder.send(event.record(self.events_topic))?;
+            let mut record = BaseRecord::to(self.events_topic).key(&event.key).payload(&event.payload);
+            while let Err((error, same)) = sender.send(record) {
+                ensure!(error.rdkafka_error_code() == Some(Code::QueueFull), "an event was not taken: {error}");
+                record = same;
+                sender.poll(TICK);
+            }
+            if index % POLL_EVERY == 0 {
+                sender.poll(Duration::ZERO);
+            }
         }
-        let sent = feeder.flush(PATIENCE)?;
-        ensure!(sent == self.events.len(), "{sent} of {} events were acknowledged", self.events.len());
+        // What is lost is not answered, which the reader notices.
+        sender.flush(PATIENCE)?;
         Ok(late)
     }
 
