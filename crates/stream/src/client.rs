@@ -22,7 +22,7 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the brokers keep a transaction open whose producer is silent. Readers of committed records wait
 /// so long for what a crashed instance left open, unless it comes back earlier.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A name that no other client of the group has, in this process or another.
 fn unique_client_id(connection: &Connection, role: &str) -> String {

@@ -6,7 +6,10 @@
 //!
 //! 1. The committed offset is asked for, and the brokers answer only when no transaction is pending on it.
 //!    From then on nobody but the partition's new owner can commit: who had it before is of an older
-//!    generation of the group.
+//!    generation of the group. A transaction that is pending for longer than transactions last is one that the
+//!    brokers have lost sight of (Kafka 4.3.1, after a broker was killed: for ever). Then the last settled
+//!    offset is taken. Should that transaction be committed after all, the state says so: what it wrote to the
+//!    changelog was there before its offset was pending, and is read before the partition is served.
 //! 2. The changelog's end is taken, open transactions included. Whatever led to that offset lies before it,
 //!    also where its commit marker is still on the way.
 //! 3. The changelog is read when everything before that end is settled, and up to there.
@@ -33,6 +36,8 @@ use crate::metrics::StreamMetrics;
 
 /// How long one question to the brokers may take. It is asked again when that was too short.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// For so long a transaction may be pending on a partition's offset: longer than one lasts.
+const PENDING_PATIENCE: Duration = client::TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(5));
 /// How often it is looked whether open transactions are settled.
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 /// How long to wait for records.
@@ -118,6 +123,7 @@ impl Restorer {
             report: self.report.clone(),
             stop: Arc::clone(&self.stop),
             done: RefCell::default(),
+            started: Instant::now(),
         };
         thread::Builder::new().name(format!("restore-{}", self.worker)).spawn(move || job.run())?;
         Ok(())
@@ -186,6 +192,7 @@ struct Job {
     stop: Arc<AtomicBool>,
     /// What was reported already.
     done: RefCell<BTreeSet<i32>>,
+    started: Instant,
 }
 
 /// A partition that is being read.
@@ -204,7 +211,6 @@ struct Progress {
 
 impl Job {
     fn run(self) {
-        let started = Instant::now();
         let mut wait = BACK_OFF;
         loop {
             let partitions = self.still_wanted();
@@ -222,7 +228,7 @@ impl Job {
             thread::sleep(wait);
             wait = (wait * 2).min(MAX_BACK_OFF);
         }
-        tracing::debug!(worker = self.worker, elapsed = ?started.elapsed(), "restoring ended");
+        tracing::debug!(worker = self.worker, elapsed = ?self.started.elapsed(), "restoring ended");
     }
 
     fn still_wanted(&self) -> Vec<i32> {
@@ -255,7 +261,17 @@ impl Job {
         for partition in partitions {
             list.add_partition(&self.settings.topics.events, *partition);
         }
-        let committed = reader.committed_offsets(list, ASK_TIMEOUT)?;
+        let committed = match reader.committed_offsets(list.clone(), ASK_TIMEOUT) {
+            Err(error) if self.started.elapsed() >= PENDING_PATIENCE => {
+                tracing::warn!(
+                    worker = self.worker,
+                    ?partitions,
+                    "{error}: taking offsets on which others may be pending"
+                );
+                ends.committed_offsets(list, ASK_TIMEOUT)?
+            }
+            answer => answer?,
+        };
         let mut reading: BTreeMap<i32, Progress> = BTreeMap::new();
         for partition in partitions {
             let end = ends.fetch_watermarks(topic, *partition, ASK_TIMEOUT)?.1;

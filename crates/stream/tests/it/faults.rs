@@ -228,6 +228,40 @@ fn a_local_state_that_stays_damaged_ends_the_worker() {
     assert_eq!(case.committed(PARTITIONS).values().sum::<i64>(), 0);
 }
 
+#[test]
+fn a_transaction_that_stays_pending_on_an_offset_keeps_no_partition_from_being_served() {
+    let Some(kafka) = kafka_harness::shared() else { return };
+    let case = case(kafka, "pending");
+    let running = case.start_ready();
+    let feeder = case.feeder();
+    case.feed(&feeder, 0, 1_000, KEYS);
+    feeder.flush(PATIENCE).unwrap();
+    wait_until("everything is committed", || case.committed(PARTITIONS).values().sum::<i64>() == 1_000);
+    stop_cleanly(running);
+
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &case.config.connection.brokers);
+    let nobody: BaseConsumer = config.clone().set("group.id", &case.config.group_id).create().unwrap();
+    // As long as brokers allow: as good as for ever.
+    config.set("transactional.id", "pending-for-ever").set("transaction.timeout.ms", "900000");
+    let lost: BaseProducer = config.create().unwrap();
+    lost.init_transactions(PATIENCE).unwrap();
+    lost.begin_transaction().unwrap();
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&case.config.topics.events, 0, Offset::Offset(1)).unwrap();
+    lost.send_offsets_to_transaction(&offsets, &nobody.group_metadata().unwrap(), PATIENCE).unwrap();
+
+    let case = case.again();
+    let running = case.start_ready();
+    assert!(case.metric("credence_restore_failures_total") >= 1.0);
+    case.feed(&feeder, 1_000, 500, KEYS);
+    feeder.flush(PATIENCE).unwrap();
+    check_counts(&case, 1_500, KEYS);
+    lost.abort_transaction(PATIENCE).unwrap();
+    check_all(&case, 1_500);
+    stop_cleanly(running);
+}
+
 fn add_partitions(case: &Case, topic: &str, partitions: usize) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &case.config.connection.brokers);
