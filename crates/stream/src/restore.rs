@@ -14,7 +14,7 @@
 //!    also where its commit marker is still on the way.
 //! 3. The changelog is read when everything before that end is settled, and up to there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -61,6 +61,8 @@ pub(crate) struct Restored {
     pub(crate) next: Option<i64>,
     /// Up to where the local copy holds the changelog.
     pub(crate) position: i64,
+    /// The brokers do not say what is committed, to the consumer either: it has to be told where to start.
+    pub(crate) pending: bool,
 }
 
 /// Which partitions are wanted, each with the number of its request: a later request for the same
@@ -124,6 +126,7 @@ impl Restorer {
             stop: Arc::clone(&self.stop),
             done: RefCell::default(),
             started: Instant::now(),
+            pending: Cell::new(false),
         };
         thread::Builder::new().name(format!("restore-{}", self.worker)).spawn(move || job.run())?;
         Ok(())
@@ -193,6 +196,8 @@ struct Job {
     /// What was reported already.
     done: RefCell<BTreeSet<i32>>,
     started: Instant,
+    /// See [`Restored::pending`].
+    pending: Cell<bool>,
 }
 
 /// A partition that is being read.
@@ -268,6 +273,7 @@ impl Job {
                     ?partitions,
                     "{error}: taking offsets on which others may be pending"
                 );
+                self.pending.set(true);
                 ends.committed_offsets(list, ASK_TIMEOUT)?
             }
             answer => answer?,
@@ -413,7 +419,8 @@ impl Job {
         }
         tracing::info!(worker = self.worker, partition, records, committed, next, "state complete");
         // Nobody listens any more when the worker has ended.
-        let _ = self.report.send((self.request, Restored { partition, committed, next, position }));
+        let restored = Restored { partition, committed, next, position, pending: self.pending.get() };
+        let _ = self.report.send((self.request, restored));
         self.done.borrow_mut().insert(partition);
         Ok(())
     }

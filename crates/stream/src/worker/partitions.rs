@@ -37,6 +37,19 @@ impl Worker {
         self.seek(consumer, &again)
     }
 
+    /// Makes the consumer read from an offset without asking for the committed one, for which it may be waiting
+    /// still: it takes the partition anew.
+    fn start_at(&self, consumer: &Member, partition: i32, next: Option<i64>) -> Result<(), WorkerError> {
+        let failed = |error: &KafkaError| self.partitions_error("start", error);
+        let list = self.list([partition].into_iter());
+        consumer.incremental_unassign(&list).map_err(|error| failed(&error))?;
+        let mut list = TopicPartitionList::new();
+        let offset = next.map_or(Offset::Beginning, Offset::Offset);
+        list.add_partition_offset(&self.settings.topics.events, partition, offset).map_err(|error| failed(&error))?;
+        consumer.incremental_assign(&list).map_err(|error| failed(&error))?;
+        consumer.pause(&list).map_err(|error| failed(&error))
+    }
+
     fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
         if again.is_empty() {
             return Ok(());
@@ -110,7 +123,10 @@ impl Worker {
             }
             self.restored.retain(|(of, _)| *of != partition);
             self.restored.push((partition, restored.position));
-            if self.displaced.remove(&partition) {
+            if restored.pending {
+                self.displaced.remove(&partition);
+                self.start_at(consumer, partition, restored.next)?;
+            } else if self.displaced.remove(&partition) {
                 self.seek(consumer, &[(partition, restored.next)])?;
             }
             if !self.paused {
