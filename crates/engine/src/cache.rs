@@ -13,9 +13,8 @@ const USUAL_PROFILE_BYTES: usize = 350;
 
 /// What an entry takes beside its profile's bytes, and as a part of these: 64 bytes in the cache's slab and
 /// 10 in its table; half as much again for what the cache remembers of entries that have left (one for
-/// every two that are there); what the allocator rounds up by beyond
-/// what [`Roomy`] does. Counted as resident memory of a million
-/// entries with profiles of 280 to 730 bytes.
+/// every two that are there); what the allocator rounds up by beyond what [`Roomy`] does. Counted as resident
+/// memory of a million entries with profiles of 280 to 730 bytes, when these still were as long as their bytes.
 const ENTRY_BYTES: usize = 152;
 const ROUNDED_UP_PART: usize = 32;
 

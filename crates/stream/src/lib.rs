@@ -14,8 +14,9 @@
 //! # Where things are
 //!
 //! - [`start`] and [`Running`]: the workers as a whole (`running`), each worker's loop (`worker`).
-//! - `outbox`: the fast lane. `committer`: the durable lane. `flights`: when records leave on either. `restore`: completing the state of partitions.
-//!   `membership`: the consumer's callbacks. `dead_letter`: what is sent for a record that cannot be read.
+//! - `outbox`: the fast lane. `committer`: the durable lane. `flights`: when records leave on either.
+//!   `restore`: completing the state of partitions. `membership`: the consumer's callbacks. `dead_letter`: what
+//!   is sent for a record that cannot be read.
 //! - [`topics`], [`feed`], [`tail`], [`embedded`]: creating topics, writing to one, reading one, and a
 //!   broker inside the process. Tools, demo and tests use them; the workers do not.
 
