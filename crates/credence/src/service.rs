@@ -168,7 +168,7 @@ impl Service {
         let shared: Arc<ArcSwap<ScoringContext>> = Arc::new(ArcSwap::from_pointee(context));
 
         let probes = Arc::new(StreamProbes::default());
-        let admin = Admin::start(address, registry.clone(), probes.clone())?;
+        let admin = Admin::start(address, registry.clone(), probes.clone(), None)?;
         let (folder, temporary) = state_folder(&config)?;
         let settings = stream_config(&config, &state::instance_id(&folder)?);
         let cluster = stream::inspect(&settings)?;
