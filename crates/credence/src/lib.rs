@@ -10,6 +10,7 @@ pub mod errors;
 pub mod explain;
 pub mod handler;
 pub mod metrics;
+pub mod printable;
 pub mod reload;
 pub mod schemas;
 pub mod scoring;

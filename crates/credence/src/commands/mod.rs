@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod logs;
 pub mod run;
 pub mod schema;
 pub mod score;
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Score JSON lines without Kafka: one verdict a scored attempt on standard output.
     Score(score::ScoreArgs),
+    /// Show and explain tenant log records: from the topic, or from files.
+    Logs(Box<logs::LogsArgs>),
     /// Check configuration, databases and lists, and print the configuration in force.
     Check(check::CheckArgs),
     /// Create the topics.
@@ -49,6 +52,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Score(args) => args.run(),
+            Command::Logs(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Topics(args) => args.run(),
             Command::Schema(args) => args.run(),
@@ -125,7 +129,7 @@ impl ConfigArgs {
             if !problems.is_empty() {
                 problems.extend(stream_problems(&config));
             }
-            let what = if found.is_empty() { "the configuration" } else { "configuration and files" };
+            let what = if found.is_empty() { "the configuration" } else { "configuration, options and files" };
             problems.extend(found);
             problems.extend(
                 intel::load(&config.sources, Agents::default()).err().iter().flatten().map(ToString::to_string),

@@ -122,7 +122,7 @@ impl Files {
 }
 
 /// Opens a file for reading. A folder can be opened, too, and is found out here rather than at its turn.
-fn open_input(path: &Path) -> io::Result<File> {
+pub(super) fn open_input(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
@@ -135,7 +135,7 @@ fn emptied(file: File) -> io::Result<BufWriter<File>> {
     Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
@@ -159,7 +159,7 @@ fn progress_bar(files: &[PathBuf]) -> ProgressBar {
 }
 
 /// A line of the input.
-enum Line {
+pub(super) enum Line {
     /// Its bytes are in the buffer.
     Whole,
     /// Longer than any record may be; so many bytes were passed over.
@@ -170,7 +170,7 @@ enum Line {
 
 /// Reads a line without its line feed. Of a line that is too long no more is kept than is needed to
 /// know it.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+pub(super) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
     let mut length = 0;
     loop {

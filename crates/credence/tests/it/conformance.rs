@@ -44,7 +44,7 @@ fn check(folder: &Path) {
 }
 
 /// Copies a folder's files to a room of the test's own and makes the databases there.
-fn prepare(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn prepare(folder: &Path, name: &str) -> PathBuf {
     let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance").join(name);
     if room.exists() {
         fs::remove_dir_all(&room).unwrap();

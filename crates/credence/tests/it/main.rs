@@ -9,6 +9,7 @@ mod deploy;
 mod instance;
 mod kafka;
 mod lab;
+mod logs;
 mod program;
 mod schemas;
 mod score;

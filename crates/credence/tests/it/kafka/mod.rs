@@ -4,6 +4,7 @@
 mod delivery;
 mod instances;
 mod lives;
+mod logs;
 mod outage;
 mod reload;
 mod unreadable;
