@@ -231,7 +231,7 @@ fn configuration(lab: &Lab, scene: &Scene<'_>) -> String {
     let _ = write!(text, "[state]\nmemory_bytes = {}\n", scene.memory_bytes);
     text.push_str("hash_key = \"62656e63686573207573652074686973\"\n");
     text.push_str("[admin]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\n[topics]\n");
-    for topic in ["verdicts", "logs", "profiles", "dead"] {
+    for topic in ["verdicts", "logs", "profiles", "dead", "settings"] {
         let _ = writeln!(text, "{topic} = \"{name}-{topic}\"");
     }
     let events = scene.events.map_or_else(|| format!("{name}-events"), str::to_owned);

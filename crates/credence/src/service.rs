@@ -70,6 +70,7 @@ pub fn topics(config: &Config) -> Topics {
         logs: config.topic_logs.clone(),
         profiles: config.topic_profiles.clone(),
         dead: config.topic_dead.clone(),
+        settings: config.topic_settings.clone(),
     }
 }
 

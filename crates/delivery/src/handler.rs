@@ -19,8 +19,8 @@ pub trait Handler: Send {
     /// The local state cannot be used.
     fn assigned(&mut self, partition: i32) -> Result<(), StateError>;
 
-    /// The worker no longer serves `partition`: drop what is in memory of its state. Everything handled for
-    /// it so far is committed, or will be handled again by the next owner.
+    /// The worker no longer serves `partition`: drop what is in memory of its state, and what was announced of it.
+    /// Everything handled for it so far is committed, or will be handled again by the next owner.
     fn revoked(&mut self, partition: i32);
 
     /// Called between two batches of records: the moment where settings and data snapshots may be swapped,
@@ -34,6 +34,26 @@ pub trait Handler: Send {
     /// The local state cannot be used. The record has changed nothing then and is handled again.
     fn handle(&mut self, source: &Source<'_>, outputs: &mut Outputs) -> Result<(), StateError>;
 
+    /// Something that handling depends on is to change, of the partitions that are served or of some of them: it
+    /// has to be committed before a record is handled with it. Asked between two batches, and again until it was
+    /// announced.
+    ///
+    /// Answers leave before they are committed, so this is what makes a record that is handled again after a crash
+    /// get the same answer: with what is committed, up to where it may have been answered before, and with the news
+    /// from there on.
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// The batch that is about to be sealed announces the news, of the partitions that are served now. They are
+    /// among the changes that [`Handler::take_changes`] adds, which is called next, and in force when
+    /// [`Handler::stored`] was called with this batch: neither before nor later. No record is handled in between.
+    /// What becomes known after this call is news for a later announcement.
+    ///
+    /// Where it does not come about [`Handler::rewind`] or, for each partition, [`Handler::revoked`] is called
+    /// instead: then what was in force before still is, and the news are still to be announced.
+    fn announce(&mut self, _batch: BatchId) {}
+
     /// The open batch is sealed: adds everything that changed since the last call, each thing once with its
     /// newest value. These changes belong to `batch`.
     fn take_changes(&mut self, _batch: BatchId, _changes: &mut Changes) {}
@@ -41,7 +61,8 @@ pub trait Handler: Send {
     /// `batch` and everything before it is committed and in the local state.
     fn stored(&mut self, _batch: BatchId) {}
 
-    /// Nothing that is not stored will be committed: the state is again what the last stored batch left.
+    /// Nothing that is not stored will be committed: the state is again what the last stored batch left, and what
+    /// was announced since is not in force.
     ///
     /// # Errors
     /// The local state cannot be used.

@@ -4,8 +4,24 @@
 //! waits until everything that it sent on the fast lane is acknowledged, then it is committed; only after
 //! that the open one is sealed in its turn. So scoring never waits for a commit, unless the open batch is
 //! full before the sealed one is through.
+//!
+//! # Announcements
+//!
+//! What handling depends on beside records and state may change in the middle of a partition. For that to be exact
+//! the change is made durable first, by a batch that announces it, and only then is in force
+//! ([`Lanes::seal_announcement`]). Two things follow:
+//!
+//! - between the sealing of that batch and its being stored no record is handled: nobody knows yet with what;
+//! - what is announced must not reach records that were answered before: they may have been, by who had the
+//!   partition or before a rewind, and are answered again with what is committed. So announcements wait until each
+//!   partition is beyond the end of its replay.
+//!
+//! That end is where the partition of the source ended when its state had been restored, since nobody can have
+//! answered what was not there; or after as many records as can be handled and uncommitted, which is earlier where
+//! there is much to be caught up with. Records are counted for that, not offsets: these have gaps.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A batch's name: numbers grow and are never used twice.
 pub type BatchId = u64;
@@ -23,6 +39,8 @@ pub enum Admission {
     NotServed,
     /// Drop it: it was handled already.
     Repeated,
+    /// Not while an announcement is on its way. It has to be read again after that.
+    Later,
 }
 
 /// A batch that may be committed now.
@@ -30,7 +48,8 @@ pub enum Admission {
 pub struct Commit {
     /// Its name.
     pub batch: BatchId,
-    /// Where each partition stands after it; partitions without a record in it are not named.
+    /// Where each partition stands after it; partitions without a record in it are not named, unless it announces
+    /// something.
     pub offsets: Vec<NextOffset>,
 }
 
@@ -49,7 +68,35 @@ struct Served {
     sealed: Option<i64>,
     /// What was committed last: by us, or by who had the partition before.
     committed: Option<i64>,
+    /// The partition's first offset, where nothing was committed yet.
+    start: i64,
+    /// Records that may have been answered before are still to come.
+    replay: Option<Replay>,
 }
+
+/// How far records are handled again, maybe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Replay {
+    /// None from here on was answered before.
+    end: i64,
+    /// And no more than so many from now on were.
+    records: usize,
+}
+
+impl Served {
+    /// The offset from which it is read on.
+    fn position(&self) -> i64 {
+        self.next.unwrap_or(self.start)
+    }
+
+    /// Everything before `position` was handled.
+    fn reached(&mut self, position: i64) {
+        self.replay = self.replay.filter(|replay| position < replay.end && replay.records > 0);
+    }
+}
+
+/// The open batch and the sealed one.
+const BATCHES: usize = 2;
 
 #[derive(Debug, Default)]
 struct Batch {
@@ -74,13 +121,20 @@ pub struct Lanes {
     /// The open batch's name. The sealed one's is the number before.
     id: BatchId,
     sealed: Option<Sealed>,
+    /// The batch that announces something, until it is stored.
+    announcing: Option<BatchId>,
+    /// Most records of a partition that can be handled and uncommitted.
+    uncommitted_max: usize,
 }
 
 impl Lanes {
-    /// Nothing assigned, nothing under way.
+    /// Nothing assigned, nothing under way. A batch never holds more than `batch_max_records`; of who had a
+    /// partition before the same is taken, so where this is set lower than it was, and more than that is to be
+    /// caught up with, an announcement may come too early.
     #[must_use]
-    pub fn new() -> Lanes {
-        Lanes { id: 1, ..Lanes::default() }
+    pub fn new(batch_max_records: usize) -> Lanes {
+        let uncommitted_max = batch_max_records.saturating_mul(BATCHES);
+        Lanes { id: 1, uncommitted_max, ..Lanes::default() }
     }
 
     /// A partition was assigned. It is not served before its state is complete.
@@ -89,11 +143,15 @@ impl Lanes {
     }
 
     /// A partition's state is complete and stands at the committed offset `committed` (`None`: nothing was
-    /// ever committed). Says whether it is served from now on; not when it was given up meanwhile.
-    pub fn restored(&mut self, partition: i32, committed: Option<i64>) -> bool {
+    /// ever committed). `source` is what the partition of the source held then, asked for after the committed
+    /// offset was settled. Says whether it is served from now on; not when it was given up meanwhile.
+    pub fn restored(&mut self, partition: i32, committed: Option<i64>, source: Range<i64>) -> bool {
         match self.partitions.get_mut(&partition) {
             Some(state @ Partition::Restoring) => {
-                *state = Partition::Served(Served { next: committed, sealed: committed, committed });
+                let replay = Some(Replay { end: source.end, records: self.uncommitted_max });
+                let mut served = Served { next: committed, sealed: committed, committed, start: source.start, replay };
+                served.reached(served.position());
+                *state = Partition::Served(served);
                 true
             }
             _ => false,
@@ -132,6 +190,7 @@ impl Lanes {
         match self.served(partition) {
             None => Admission::NotServed,
             Some(served) if served.next.is_some_and(|next| offset < next) => Admission::Repeated,
+            Some(_) if self.is_announcing() => Admission::Later,
             Some(_) => Admission::Handle,
         }
     }
@@ -152,6 +211,10 @@ impl Lanes {
     pub fn handled(&mut self, partition: i32, offset: i64, fast: usize) {
         if let Some(Partition::Served(served)) = self.partitions.get_mut(&partition) {
             served.next = Some(offset + 1);
+            if let Some(replay) = &mut served.replay {
+                replay.records = replay.records.saturating_sub(1);
+                served.reached(offset + 1);
+            }
             self.open.records += 1;
             self.open.outstanding += fast;
         }
@@ -210,10 +273,59 @@ impl Lanes {
                 offsets.push((*number, next));
             }
         }
+        Some(self.close(offsets))
+    }
+
+    fn close(&mut self, offsets: Vec<NextOffset>) -> BatchId {
         self.sealed = Some(Sealed { batch: std::mem::take(&mut self.open), offsets, committing: false });
         let sealed = self.id;
         self.id += 1;
-        Some(sealed)
+        sealed
+    }
+
+    /// Whether records are still to come of a served partition that may have been answered before.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.partitions.values().any(|state| matches!(state, Partition::Served(Served { replay: Some(_), .. })))
+    }
+
+    /// Of a served partition there is nothing before `position` that was not handled: no record may be where
+    /// offsets are, and the last of them may be of that kind.
+    pub fn reached(&mut self, partition: i32, position: i64) {
+        if let Some(Partition::Served(served)) = self.partitions.get_mut(&partition) {
+            served.reached(position);
+        }
+    }
+
+    /// Seals the open batch, also when it holds no record, as one that announces something, where no other batch is
+    /// on its way and nothing may have been answered before of what the served partitions are to be asked next.
+    /// From now on no record is handled until the batch is stored.
+    ///
+    /// It names where each served partition stands, so that it cannot be committed by who has lost them.
+    pub fn seal_announcement(&mut self) -> Option<BatchId> {
+        if self.sealed.is_some() || self.is_announcing() || self.is_replaying() {
+            return None;
+        }
+        let mut offsets = Vec::new();
+        for (number, state) in &mut self.partitions {
+            if let Partition::Served(served) = state {
+                let next = served.position();
+                (served.next, served.sealed) = (Some(next), Some(next));
+                offsets.push((*number, next));
+            }
+        }
+        if offsets.is_empty() {
+            return None;
+        }
+        let batch = self.close(offsets);
+        self.announcing = Some(batch);
+        Some(batch)
+    }
+
+    /// Whether an announcement is on its way, so that no record may be handled.
+    #[must_use]
+    pub fn is_announcing(&self) -> bool {
+        self.announcing.is_some()
     }
 
     /// Whether [`Lanes::ready`] has a batch to give out.
@@ -243,6 +355,11 @@ impl Lanes {
         }
     }
 
+    /// A batch is committed and in the local state. What it announces is in force, and records are handled again.
+    pub fn stored(&mut self, batch: BatchId) {
+        self.announcing = self.announcing.filter(|announcing| *announcing != batch);
+    }
+
     /// The sealed batch will never be committed, or a partition was lost: forgets everything uncommitted.
     /// Answers from where each served partition has to be read again (`None`: from its start).
     pub fn rewind(&mut self) -> Vec<(i32, Option<i64>)> {
@@ -252,8 +369,13 @@ impl Lanes {
             if let Partition::Served(served) = state
                 && served.next != served.committed
             {
+                // Up to here we have answered ourselves.
+                let answered = served.position();
+                let end = served.replay.map_or(answered, |replay| replay.end.max(answered));
                 served.next = served.committed;
                 served.sealed = served.committed;
+                served.replay = Some(Replay { end, records: self.uncommitted_max });
+                served.reached(served.position());
                 again.push((*number, served.committed));
             }
         }
@@ -272,6 +394,7 @@ impl Lanes {
     fn forget_batches(&mut self) {
         self.open = Batch::default();
         self.sealed = None;
+        self.announcing = None;
         self.id += 2;
     }
 
@@ -289,10 +412,10 @@ mod tests {
 
     /// Partitions 0 and 1 are served from the start.
     fn serving() -> Lanes {
-        let mut lanes = Lanes::new();
+        let mut lanes = Lanes::new(10);
         for partition in [0, 1] {
             lanes.assign(partition);
-            assert!(lanes.restored(partition, None));
+            assert!(lanes.restored(partition, None, 0..0));
         }
         lanes
     }
@@ -306,17 +429,17 @@ mod tests {
 
     #[test]
     fn a_partition_is_served_when_its_state_is_complete() {
-        let mut lanes = Lanes::new();
+        let mut lanes = Lanes::new(10);
         assert_eq!(lanes.admit(0, 5), Admission::NotServed);
         lanes.assign(0);
         assert_eq!(lanes.admit(0, 5), Admission::NotServed);
         assert!(lanes.restoring().eq([0]));
-        assert!(lanes.restored(0, Some(5)));
+        assert!(lanes.restored(0, Some(5), 0..5));
         assert_eq!((lanes.admit(0, 5), lanes.admit(0, 4)), (Admission::Handle, Admission::Repeated));
         lanes.handled(0, 5, 0);
         assert_eq!((lanes.admit(0, 5), lanes.admit(0, 6)), (Admission::Repeated, Admission::Handle));
         lanes.revoke(0);
-        assert!(!lanes.restored(0, Some(5)), "given up meanwhile");
+        assert!(!lanes.restored(0, Some(5), 0..5), "given up meanwhile");
         assert_eq!(lanes.admit(0, 6), Admission::NotServed);
     }
 
@@ -379,7 +502,7 @@ mod tests {
         assert!(lanes.ready().is_some());
         assert_eq!(lanes.restart(), [0, 1]);
         assert_eq!(lanes.admit(0, 1), Admission::NotServed);
-        assert!(lanes.restored(0, Some(1)));
+        assert!(lanes.restored(0, Some(1), 0..1));
         assert_eq!(lanes.admit(0, 0), Admission::Repeated);
         assert!(lanes.restoring().eq([1]));
     }
@@ -406,5 +529,150 @@ mod tests {
         assert_eq!(lanes.ready().map(|commit| commit.offsets), Some(vec![(1, 1)]));
         lanes.committed(batch.unwrap_or_default());
         assert!(lanes.assigned().eq([1]));
+    }
+
+    /// Partition 0, with a committed offset and what its source held.
+    fn replaying(committed: Option<i64>, source: Range<i64>) -> Lanes {
+        let mut lanes = Lanes::new(10);
+        lanes.assign(0);
+        assert!(lanes.restored(0, committed, source));
+        lanes
+    }
+
+    #[test]
+    fn an_announcement_stops_handling_until_it_is_stored() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 1);
+        let batch = lanes.seal_announcement().unwrap_or_default();
+        assert_eq!(lanes.admit(0, 0), Admission::Repeated);
+        for partition in [0, 1] {
+            assert_eq!(lanes.admit(partition, 1), Admission::Later);
+        }
+        assert_eq!((lanes.seal(), lanes.seal_announcement()), (None, None));
+        assert_eq!(lanes.ready(), None, "it waits for its fast outputs like any other");
+        lanes.acknowledged(batch);
+        assert_eq!(lanes.ready(), Some(Commit { batch, offsets: vec![(0, 1), (1, 0)] }));
+        assert!(!lanes.is_settled_for(0) && !lanes.is_settled());
+        lanes.committed(batch);
+        assert!(lanes.is_settled_for(0) && lanes.is_settled_for(1) && lanes.is_settled());
+        assert_eq!(lanes.admit(0, 1), Admission::Later);
+        assert_eq!(lanes.seal_announcement(), None, "one at a time");
+        lanes.stored(batch - 1);
+        assert!(lanes.is_announcing());
+        lanes.stored(batch);
+        assert_eq!((lanes.admit(0, 1), lanes.admit(1, 0)), (Admission::Handle, Admission::Handle));
+        // What was never committed is committed now, and a rewind goes there.
+        lanes.handled(1, 0, 0);
+        assert_eq!(lanes.rewind(), [(1, Some(0))]);
+    }
+
+    #[test]
+    fn an_announcement_without_records_names_every_partition_that_is_served() {
+        let mut lanes = Lanes::new(10);
+        assert_eq!(lanes.seal_announcement(), None, "there is nobody to tell");
+        for (partition, committed, source) in [(0, Some(7), 3..7), (1, None, 4..4), (2, None, 0..0)] {
+            lanes.assign(partition);
+            assert!(partition == 2 || lanes.restored(partition, committed, source));
+        }
+        let batch = lanes.seal_announcement();
+        assert_eq!(lanes.ready().map(|commit| commit.offsets), Some(vec![(0, 7), (1, 4)]));
+        lanes.committed(batch.unwrap_or_default());
+        // A partition that is restored meanwhile waits with the others.
+        assert!(lanes.restored(2, None, 0..0));
+        assert_eq!(lanes.admit(2, 0), Admission::Later);
+        lanes.revoke(0);
+        lanes.stored(batch.unwrap_or_default());
+        assert_eq!(lanes.admit(2, 0), Admission::Handle);
+    }
+
+    #[test]
+    fn an_announcement_waits_until_the_replay_is_over() {
+        // Committed offset, what the source holds, and the offset of the first record that news may reach, where
+        // each offset from the committed one on holds a record. Batches hold 10 records.
+        let table = [
+            (Some(5), 0..5, 5),
+            (Some(5), 0..9, 9),
+            (Some(5), 0..25, 25),
+            (Some(5), 0..26, 25),
+            (Some(5), 0..i64::MAX, 25),
+            // Skipped on purpose, beyond the end of the source.
+            (Some(5), 0..2, 5),
+            (None, 0..0, 0),
+            (None, 7..7, 7),
+            (None, 7..9, 9),
+            (None, 7..900, 27),
+        ];
+        for (committed, source, due) in table {
+            let mut lanes = replaying(committed, source.clone());
+            let mut next = committed.unwrap_or(source.start);
+            while lanes.is_replaying() {
+                assert_eq!(lanes.seal_announcement(), None);
+                lanes.handled(0, next, 0);
+                commit(&mut lanes);
+                next += 1;
+            }
+            assert_eq!(next, due, "{committed:?} {source:?}");
+            assert!(lanes.seal_announcement().is_some());
+        }
+    }
+
+    #[test]
+    fn offsets_without_records_do_not_keep_news_waiting() {
+        let mut lanes = replaying(Some(5), 0..9);
+        lanes.handled(0, 5, 0);
+        lanes.reached(0, 8);
+        assert!(lanes.is_replaying());
+        lanes.reached(0, 9);
+        assert!(lanes.seal_announcement().is_some());
+    }
+
+    #[test]
+    fn a_rewind_is_handled_again_before_anything_is_announced() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        commit(&mut lanes);
+        lanes.handled(0, 1, 0);
+        assert!(lanes.seal().is_some());
+        // A gap, and an open batch.
+        lanes.handled(0, 5, 0);
+        assert_eq!(lanes.rewind(), [(0, Some(1))]);
+        for offset in [1, 5] {
+            assert_eq!(lanes.seal_announcement(), None);
+            lanes.handled(0, offset, 0);
+        }
+        let batch = lanes.seal_announcement();
+        // The announcement itself is rewound, and announced again when its records have been handled again.
+        assert!(lanes.ready().is_some() && lanes.is_announcing());
+        assert_eq!(lanes.rewind(), [(0, Some(1)), (1, None)]);
+        lanes.committed(batch.unwrap_or_default());
+        assert!(!lanes.is_announcing() && lanes.is_replaying());
+        assert_eq!(lanes.admit(0, 1), Admission::Handle);
+        lanes.handled(0, 1, 0);
+        lanes.handled(0, 5, 0);
+        assert_eq!(lanes.seal_announcement(), batch.map(|batch| batch + 3));
+    }
+
+    #[test]
+    fn a_rewind_does_not_shorten_a_replay() {
+        let mut lanes = replaying(Some(0), 0..100);
+        for offset in 0..15 {
+            lanes.handled(0, offset, 0);
+        }
+        assert_eq!(lanes.rewind(), [(0, Some(0))]);
+        for offset in 0..20 {
+            assert_eq!(lanes.seal_announcement(), None, "{offset}");
+            lanes.handled(0, offset, 0);
+        }
+        assert!(lanes.seal_announcement().is_some());
+    }
+
+    #[test]
+    fn a_restart_ends_an_announcement() {
+        let mut lanes = serving();
+        assert!(lanes.seal_announcement().is_some());
+        lanes.restart();
+        assert!(!lanes.is_announcing());
+        assert!(lanes.restored(0, Some(0), 0..3));
+        assert_eq!((lanes.admit(0, 0), lanes.seal_announcement()), (Admission::Handle, None));
     }
 }

@@ -206,6 +206,8 @@ pub(crate) fn tail(connection: &Connection, isolation: &str) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
+        // What is read may be followed by markers and by gaps, so only the broker knows that nothing comes.
+        .set("enable.partition.eof", "true")
         .set("isolation.level", isolation);
     with_properties(config, connection)
 }

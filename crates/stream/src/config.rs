@@ -75,6 +75,8 @@ pub struct Topics {
     pub profiles: String,
     /// Source records that could not be read.
     pub dead: String,
+    /// Settings of tenants: one partition, which every instance reads.
+    pub settings: String,
 }
 
 impl Default for Topics {
@@ -85,19 +87,21 @@ impl Default for Topics {
             logs: "tenant-logs".to_owned(),
             profiles: "credence-profiles".to_owned(),
             dead: "login-events-dead".to_owned(),
+            settings: "tenant-settings".to_owned(),
         }
     }
 }
 
 impl Topics {
     /// Each topic with the name of its setting.
-    pub(crate) fn named(&self) -> [(&'static str, &str); 5] {
+    pub(crate) fn named(&self) -> [(&'static str, &str); 6] {
         [
             ("topics.events", &self.events),
             ("topics.verdicts", &self.verdicts),
             ("topics.logs", &self.logs),
             ("topics.profiles", &self.profiles),
             ("topics.dead", &self.dead),
+            ("topics.settings", &self.settings),
         ]
     }
 }

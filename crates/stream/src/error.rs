@@ -79,6 +79,18 @@ pub enum Error {
         expected: i32,
     },
 
+    /// The topic of tenant settings is split.
+    #[error(
+        "topic {topic} has {found} partitions, and it needs exactly 1: settings have one order for all tenants; \
+         a topic cannot get fewer: remove it and create it with `credence topics create`, or name another one"
+    )]
+    SettingsPartitions {
+        /// The topic.
+        topic: String,
+        /// Its partitions.
+        found: i32,
+    },
+
     /// An administrative request (create or describe topics) failed.
     #[error("cannot {action}: {reason}")]
     Admin {
@@ -104,6 +116,14 @@ pub enum Error {
         left: usize,
         /// How long was waited.
         waited: Duration,
+    },
+
+    /// A record was written, and nobody knows where: the acknowledgement was lost, and the brokers do not say it
+    /// again.
+    #[error("a record was written to topic {topic}, but the brokers do not say at which offset; read the topic")]
+    UnknownOffset {
+        /// The topic.
+        topic: String,
     },
 
     /// A topic could not be read.

@@ -13,9 +13,14 @@
 //! 2. The changelog's end is taken, open transactions included. Whatever led to that offset lies before it,
 //!    also where its commit marker is still on the way.
 //! 3. The changelog is read when everything before that end is settled, and up to there.
+//!
+//! Last of all it is asked what the partition of the source holds: what comes later was not answered before. (But for
+//! a former owner who was thrown out, has not heard of it, and goes on reading: what it answers from now on may
+//! differ in what was announced meanwhile. So it is asked as late as possible.)
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +66,8 @@ pub(crate) struct Restored {
     pub(crate) next: Option<i64>,
     /// Up to where the local copy holds the changelog.
     pub(crate) position: i64,
+    /// The offsets that the partition of the source holds.
+    pub(crate) source: Range<i64>,
     /// The brokers do not say what is committed, to the consumer either: it has to be told where to start.
     pub(crate) pending: bool,
 }
@@ -340,7 +347,7 @@ impl Job {
         }
         for partition in complete {
             if let Some(progress) = reading.remove(&partition) {
-                self.complete(partition, progress)?;
+                self.complete(reader, partition, progress)?;
             }
         }
         reader.assign(&list)?;
@@ -366,7 +373,7 @@ impl Job {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     if let Some(mut progress) = reading.remove(&partition) {
                         progress.next = progress.next.max(progress.end);
-                        self.complete(partition, progress)?;
+                        self.complete(reader, partition, progress)?;
                     }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.into()),
@@ -399,7 +406,7 @@ impl Job {
         Ok(())
     }
 
-    fn complete(&self, partition: i32, mut progress: Progress) -> Result<(), Failed> {
+    fn complete(&self, reader: &Reader, partition: i32, mut progress: Progress) -> Result<(), Failed> {
         self.apply(partition, &mut progress)?;
         let records = progress.next - progress.start;
         let Progress { committed, next: position, .. } = progress;
@@ -417,9 +424,11 @@ impl Job {
                 "the committed offset is behind the state: reading on from there"
             );
         }
+        let (first, end) = reader.fetch_watermarks(&self.settings.topics.events, partition, ASK_TIMEOUT)?;
         tracing::info!(worker = self.worker, partition, records, committed, next, "state complete");
         // Nobody listens any more when the worker has ended.
-        let restored = Restored { partition, committed, next, position, pending: self.pending.get() };
+        let restored =
+            Restored { partition, committed, next, position, source: first..end, pending: self.pending.get() };
         let _ = self.report.send((self.request, restored));
         self.done.borrow_mut().insert(partition);
         Ok(())

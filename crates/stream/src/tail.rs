@@ -1,5 +1,6 @@
-//! Reading a whole topic without being a member of any group, for tools, tests and benches.
+//! Reading a whole topic without being a member of any group: for who follows it, for tools, tests and benches.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -24,6 +25,12 @@ pub enum From {
     Beginning,
     /// After the newest record of each partition, at the time of the call.
     End,
+    /// At this offset of each partition: at the oldest record where that is younger, at the end where that is
+    /// before it.
+    Offset(i64),
+    /// At the first record of each partition with this timestamp or a later one, in milliseconds since 1970; at
+    /// the end where there is none. Where producers set the timestamps, earlier ones may follow.
+    Time(i64),
 }
 
 /// Whether records of transactions that are open or were aborted are read.
@@ -79,10 +86,15 @@ pub struct Tail {
     consumer: BaseConsumer<Quiet>,
     topic: String,
     partitions: i32,
+    ends: BTreeMap<i32, i64>,
+    /// The offset after the last record that was read of each partition, or where it is known that no more come
+    /// before it.
+    next: BTreeMap<i32, i64>,
 }
 
 impl Tail {
-    /// Starts reading. Partitions that are added later are not read.
+    /// Starts reading. Partitions that are added later are not read. Brokers that go away while it reads are waited
+    /// for.
     ///
     /// # Errors
     /// When the settings are wrong, the brokers do not answer within ten seconds, or the topic is missing.
@@ -108,8 +120,13 @@ impl Tail {
         if partitions == 0 {
             return Err(Error::MissingTopics { brokers: connection.brokers.clone(), topics: vec![topic.to_owned()] });
         }
-        let mut tail =
-            Tail { consumer, topic: topic.to_owned(), partitions: i32::try_from(partitions).unwrap_or(i32::MAX) };
+        let mut tail = Tail {
+            consumer,
+            topic: topic.to_owned(),
+            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            ends: BTreeMap::new(),
+            next: BTreeMap::new(),
+        };
         tail.assign(from)?;
         Ok(tail)
     }
@@ -117,15 +134,35 @@ impl Tail {
     fn assign(&mut self, from: From) -> Result<(), Error> {
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
-            let offset = match from {
-                From::Beginning => Offset::Beginning,
-                // Asked for here and not left to the first fetch, so that what is written after this call
-                // is read.
-                From::End => Offset::Offset(self.watermarks(partition)?.1),
+            // Asked for here and not left to the first fetch, so that what is written after this call is read;
+            // and before the offsets for a time, so that nothing can be between the two.
+            let (low, end) = self.watermarks(partition)?;
+            let start = match from {
+                From::Beginning => low,
+                From::End => end,
+                From::Offset(offset) => offset.clamp(low, end.max(low)),
+                From::Time(time_ms) => self.first_since(partition, time_ms)?.unwrap_or(end),
             };
-            list.add_partition_offset(&self.topic, partition, offset).map_err(|error| self.error(&error))?;
+            self.ends.insert(partition, end);
+            self.next.insert(partition, start);
+            // Records may go by retention at any time: the beginning is the one at the first fetch.
+            let start = if from == From::Beginning { Offset::Beginning } else { Offset::Offset(start) };
+            list.add_partition_offset(&self.topic, partition, start).map_err(|error| self.error(&error))?;
         }
         self.consumer.assign(&list).map_err(|error| self.error(&error))
+    }
+
+    /// The offset of the first record with this timestamp or a later one.
+    fn first_since(&self, partition: i32, time_ms: i64) -> Result<Option<i64>, Error> {
+        let failed = |error: KafkaError| self.error(&error);
+        let mut list = TopicPartitionList::new();
+        // To brokers negative times are names of places.
+        let time = Offset::Offset(time_ms.max(0));
+        list.add_partition_offset(&self.topic, partition, time).map_err(failed)?;
+        let found = self.consumer.offsets_for_times(list, START_TIMEOUT).map_err(failed)?;
+        let Some(element) = found.find_partition(&self.topic, partition) else { return Ok(None) };
+        element.error().map_err(failed)?;
+        Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
     }
 
     fn watermarks(&self, partition: i32) -> Result<(i64, i64), Error> {
@@ -137,6 +174,18 @@ impl Tail {
         self.partitions
     }
 
+    /// Where each partition ended when reading started: the offset after its last record that could be read then.
+    /// With [`Isolation::Committed`] that is before the first open transaction.
+    pub fn ends(&self) -> &BTreeMap<i32, i64> {
+        &self.ends
+    }
+
+    /// Whether everything that could be read when reading started has come out of [`Tail::next`]. Once true, it
+    /// stays true.
+    pub fn is_caught_up(&self) -> bool {
+        self.ends.iter().all(|(partition, end)| self.next.get(partition).is_some_and(|next| next >= end))
+    }
+
     /// The next record; `None` when none came within `timeout`. Lost connections are mended meanwhile.
     ///
     /// # Errors
@@ -145,7 +194,19 @@ impl Tail {
         let deadline = Instant::now() + timeout;
         loop {
             match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
-                Some(Ok(message)) => return Ok(Some(owned(&message))),
+                Some(Ok(message)) => {
+                    let record = owned(&message);
+                    self.next.insert(record.partition, record.offset + 1);
+                    return Ok(Some(record));
+                }
+                // Everything that could be read came before this; and there was no less of it at the start.
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    let end = self.ends.get(&partition).copied().unwrap_or(0);
+                    self.next.entry(partition).and_modify(|next| *next = end.max(*next)).or_insert(end);
+                    if Instant::now() >= deadline {
+                        return Ok(None);
+                    }
+                }
                 Some(Err(error)) if !is_passing(&error) => return Err(self.error(&error)),
                 // A callback was served, or a broker is gone for now.
                 Some(Err(_)) | None if Instant::now() < deadline => {}

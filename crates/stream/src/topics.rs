@@ -67,8 +67,14 @@ pub struct PlanOptions {
 /// How long a removed key can be seen in the changelog. A local copy that is older than that may keep what
 /// has expired, which no answer depends on.
 const KEEP_TOMBSTONES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The least time for which a settings document can still be read after another has taken its place: events are
+/// answered again with what was in force when they came. As long as events are kept, where that is longer.
+const KEEP_SUPERSEDED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Only closed segments are compacted: small ones keep the changelog near the size of the state.
 const COMPACTED_SEGMENT_BYTES: usize = 128 << 20;
+
+/// The settings of all tenants have one order.
+const SETTINGS_PARTITIONS: i32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -96,6 +102,7 @@ pub fn plan(topics: &Topics, options: &PlanOptions) -> Vec<TopicSpec> {
         (&topics.logs, options.partitions, Some(options.keep_logs), 8 << 20),
         (&topics.dead, options.dead_partitions, Some(options.keep_dead), MAX_MESSAGE_BYTES),
         (&topics.profiles, options.partitions, None, 1 << 20),
+        (&topics.settings, SETTINGS_PARTITIONS, None, 1 << 20),
     ];
     let specs = rows.into_iter().map(|(name, partitions, keep, max_bytes)| {
         let mut settings = BTreeMap::from([
@@ -108,13 +115,17 @@ pub fn plan(topics: &Topics, options: &PlanOptions) -> Vec<TopicSpec> {
                 set("cleanup.policy", "delete".to_owned());
                 set("retention.ms", keep.as_millis().to_string());
             }
-            // State: the newest value of each key, for ever.
+            // State and settings: the newest value of each key, for ever.
             None => {
                 set("cleanup.policy", "compact".to_owned());
                 set("delete.retention.ms", KEEP_TOMBSTONES.as_millis().to_string());
                 set("min.cleanable.dirty.ratio", "0.3".to_owned());
                 set("segment.bytes", COMPACTED_SEGMENT_BYTES.to_string());
             }
+        }
+        if *name == topics.settings {
+            let keep = options.keep_events.max(KEEP_SUPERSEDED);
+            settings.insert("min.compaction.lag.ms".to_owned(), keep.as_millis().to_string());
         }
         if options.replication >= 3 {
             // An acknowledged record survives the loss of a broker, and one broker may be down.
@@ -292,7 +303,7 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<Count
     let started = Instant::now();
     let brokers = &settings.connection.brokers;
     let (mut missing, mut unusable) = (Vec::new(), Vec::new());
-    let (mut counts, mut profiles) = (Counts::default(), 0);
+    let (mut counts, mut profiles, mut of_settings) = (Counts::default(), 0, 0);
     let mut first_answer = None;
     for (_, name) in settings.topics.named() {
         let found = loop {
@@ -320,6 +331,7 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<Count
             Examined::Exists(partitions) if name == settings.topics.verdicts => counts.verdicts = partitions,
             Examined::Exists(partitions) if name == settings.topics.logs => counts.logs = partitions,
             Examined::Exists(partitions) if name == settings.topics.profiles => profiles = partitions,
+            Examined::Exists(partitions) if name == settings.topics.settings => of_settings = partitions,
             Examined::Exists(_) => {}
         }
     }
@@ -338,6 +350,9 @@ pub(crate) fn verify(consumer: &Member, settings: &StreamConfig) -> Result<Count
             profiles: topics.profiles.clone(),
             expected: profiles,
         });
+    }
+    if of_settings != SETTINGS_PARTITIONS {
+        return Err(Error::SettingsPartitions { topic: settings.topics.settings.clone(), found: of_settings });
     }
     Ok(counts)
 }
@@ -404,9 +419,20 @@ mod tests {
         let options = PlanOptions { replication: 3, ..PlanOptions::default() };
         let specs = plan(&Topics::default(), &options);
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        assert_eq!(names, ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"]);
+        assert_eq!(
+            names,
+            [
+                "login-events",
+                "login-verdicts",
+                "tenant-logs",
+                "login-events-dead",
+                "credence-profiles",
+                "tenant-settings"
+            ]
+        );
         for spec in &specs {
-            let policy = if spec.name == "credence-profiles" { "compact" } else { "delete" };
+            let is_compacted = ["credence-profiles", "tenant-settings"].contains(&spec.name.as_str());
+            let policy = if is_compacted { "compact" } else { "delete" };
             assert_eq!(spec.settings["cleanup.policy"], policy);
             assert_eq!(spec.settings["min.insync.replicas"], "2");
         }
@@ -416,6 +442,15 @@ mod tests {
         assert_eq!(specs[3].partitions, 3);
         assert_eq!(specs[3].settings["max.message.bytes"], (17 << 20).to_string());
         assert_eq!(specs[0].settings["retention.ms"], (7 * 24 * 3_600_000_u64).to_string());
+
+        assert_eq!((specs[5].partitions, specs[5].replication), (1, 3));
+        assert_eq!(specs[5].settings["max.message.bytes"], (1 << 20).to_string());
+        assert!(!specs[4].settings.contains_key("min.compaction.lag.ms"));
+        // Never shorter than a week, and as long as events are kept.
+        for (days, kept) in [(1, 7), (7, 7), (30, 30)] {
+            let specs = plan(&Topics::default(), &PlanOptions { keep_events: days * DAY, ..options.clone() });
+            assert_eq!(specs[5].settings["min.compaction.lag.ms"], (kept * 24 * 3_600_000_u64).to_string());
+        }
 
         let single = plan(&Topics::default(), &PlanOptions { replication: 1, ..options });
         assert!(single.iter().all(|spec| !spec.settings.contains_key("min.insync.replicas")));

@@ -2,7 +2,7 @@
 //!
 //! Each turn reads a burst of records, handles them, deals with a rebalance if there was one, takes in what
 //! came back (acknowledgements, settled batches, restored partitions), and, once a batch interval, seals the
-//! batch. [`delivery::Lanes`] decides; what is here does it.
+//! batch, as one that announces what is new where something is. [`delivery::Lanes`] decides; what is here does it.
 
 mod partitions;
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use delivery::{
-    Admission, Handler, Lanes, LocalState, Outputs, SOURCE_OFFSET_KEY, Source, StateError, source_offset_value,
+    Admission, BatchId, Handler, Lanes, LocalState, Outputs, SOURCE_OFFSET_KEY, Source, StateError, source_offset_value,
 };
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -44,6 +44,14 @@ const WAIT_IDLE: Duration = Duration::from_millis(100);
 /// How long too much under way is simply waited for. Pausing throws away what was fetched ahead, so it is
 /// kept for brokers that are slow or gone.
 const WAIT_BEFORE_PAUSE: Duration = Duration::from_millis(50);
+/// The same while an announcement is on its way, for which every record has to wait and which is over when its batch
+/// is stored.
+const WAIT_FOR_ANNOUNCEMENT: Duration = Duration::from_millis(500);
+/// Between two announcements: each stops the scoring for as long as a commit takes, and news may come in a stream.
+const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(1);
+/// Batches that may wait for the local state when something is announced. The last one is always just being
+/// written; where there are more the disk takes nothing, and scoring would have to wait for it.
+const MAX_UNSTORED_TO_ANNOUNCE: usize = 1;
 /// How long reading rests after an aborted batch. It doubles with each abort in a row, up to the longest.
 const REST: Duration = Duration::from_millis(100);
 const MAX_REST: Duration = Duration::from_secs(5);
@@ -92,6 +100,8 @@ pub(crate) struct Worker {
     /// Reading rests until then.
     rest_until: Option<Instant>,
     batch_due: Instant,
+    /// Nothing is announced before.
+    announcement_due: Instant,
     paused: bool,
     acknowledged: Vec<Receipt>,
     /// The class of the consumer's error that was last logged, and when.
@@ -119,12 +129,13 @@ impl Worker {
         Worker {
             index,
             batch_due: Instant::now() + parts.settings.batch_interval,
+            announcement_due: Instant::now(),
+            lanes: Lanes::new(parts.settings.batch_max_records),
             settings: parts.settings,
             handler: parts.handler,
             state: parts.state,
             outbox: parts.outbox,
             outputs: Outputs::new(),
-            lanes: Lanes::new(),
             committer: parts.committer,
             restorer: parts.restorer,
             watched: BTreeMap::new(),
@@ -210,7 +221,7 @@ impl Worker {
                 // Nothing now, or a callback was called: its effect comes before any further record.
                 None => break,
                 Some(Ok(record)) => {
-                    if let Err(error) = self.handle(&record)? {
+                    if let Err(error) = self.handle(consumer, &record)? {
                         self.state_failed(consumer, record.partition(), &error)?;
                         break;
                     }
@@ -242,7 +253,11 @@ impl Worker {
     }
 
     /// Handles a record. The inner error is the local state's.
-    fn handle(&mut self, record: &BorrowedMessage<'_>) -> Result<Result<(), StateError>, WorkerError> {
+    fn handle(
+        &mut self,
+        consumer: &Member,
+        record: &BorrowedMessage<'_>,
+    ) -> Result<Result<(), StateError>, WorkerError> {
         let (number, offset) = (record.partition(), record.offset());
         let stream = &self.metrics.stream;
         // What was fetched for a partition that was given up, paused or rewound is dropped by librdkafka; this
@@ -259,6 +274,8 @@ impl Worker {
                 stream.foreign();
                 return Ok(Ok(()));
             }
+            // Nothing is read while an announcement is on its way: a second lock, too.
+            Admission::Later => return self.seek(consumer, &[(number, Some(offset))]).map(Ok),
         }
         let timestamp_ms = record.timestamp().to_millis();
         let content_type = match record.headers().map(|all| headers::text(all, "content-type")) {
@@ -362,7 +379,10 @@ impl Worker {
         self.restored(consumer)?;
         let now = Instant::now();
         if finishing || now >= self.batch_due || self.is_batch_full() {
-            self.seal(now);
+            // Who finishes takes up nothing new.
+            if finishing || !self.announce(consumer, now)? {
+                self.seal(now);
+            }
         }
         self.submit(consumer)
     }
@@ -384,15 +404,40 @@ impl Worker {
 
     fn seal(&mut self, now: Instant) {
         if let Some(batch) = self.lanes.seal() {
-            self.batch_due = now + self.settings.batch_interval;
-            self.handler.take_changes(batch, &mut self.open.changes);
-            let empty = self.spare.pop().unwrap_or_default();
-            self.sealed = Some(std::mem::replace(&mut self.open, empty));
-            self.handler.between_batches();
+            self.close(batch, now);
         } else if self.lanes.open_records() == 0 {
             self.batch_due = now + self.settings.batch_interval;
             self.handler.between_batches();
         }
+    }
+
+    /// Seals the open batch as one that announces what the handler has new, where it may. Says whether it has.
+    fn announce(&mut self, consumer: &Member, now: Instant) -> Result<bool, WorkerError> {
+        let may_be = now >= self.announcement_due
+            && self.rest_until.is_none()
+            && self.unstored <= MAX_UNSTORED_TO_ANNOUNCE
+            && !self.lanes.is_committing();
+        if !may_be || !self.handler.has_news() {
+            return Ok(false);
+        }
+        if self.lanes.is_replaying() {
+            self.note_positions(consumer)?;
+        }
+        let Some(batch) = self.lanes.seal_announcement() else { return Ok(false) };
+        self.announcement_due = now + ANNOUNCEMENT_INTERVAL;
+        tracing::debug!(worker = self.index, batch, "announcing what is new");
+        self.handler.announce(batch);
+        self.close(batch, now);
+        Ok(true)
+    }
+
+    /// A batch was sealed: takes what it commits.
+    fn close(&mut self, batch: BatchId, now: Instant) {
+        self.batch_due = now + self.settings.batch_interval;
+        self.handler.take_changes(batch, &mut self.open.changes);
+        let empty = self.spare.pop().unwrap_or_default();
+        self.sealed = Some(std::mem::replace(&mut self.open, empty));
+        self.handler.between_batches();
     }
 
     /// Hands the sealed batch to the committer when its verdicts are out.
@@ -432,6 +477,7 @@ impl Worker {
                 Outcome::Stored { batch, records } => {
                     self.unstored = self.unstored.saturating_sub(1);
                     self.handler.stored(batch);
+                    self.lanes.stored(batch);
                     self.recycle(records);
                 }
                 Outcome::Aborted { batch, fatal, records } => {
@@ -509,7 +555,7 @@ impl Worker {
 
     /// Is more under way than allowed, so that reading has to wait?
     fn is_full(&self) -> bool {
-        self.outbox.is_full() || self.is_batch_full() || self.rest_until.is_some()
+        self.outbox.is_full() || self.is_batch_full() || self.rest_until.is_some() || self.lanes.is_announcing()
     }
 
     /// Pauses reading when too much is under way, resumes it when little is. The group membership lives on
@@ -518,14 +564,15 @@ impl Worker {
         let now = Instant::now();
         self.rest_until = self.rest_until.filter(|until| now < *until);
         if self.paused {
-            if self.outbox.has_room() && !self.is_batch_full() && self.rest_until.is_none() {
+            let is_full = self.is_batch_full() || self.rest_until.is_some() || self.lanes.is_announcing();
+            if self.outbox.has_room() && !is_full {
                 self.pause_or_resume(consumer, false)?;
             }
             return Ok(());
         }
-        let deadline = now + WAIT_BEFORE_PAUSE;
         while self.is_full() {
-            if self.rest_until.is_some() || Instant::now() >= deadline {
+            let patience = if self.lanes.is_announcing() { WAIT_FOR_ANNOUNCEMENT } else { WAIT_BEFORE_PAUSE };
+            if self.rest_until.is_some() || now.elapsed() >= patience {
                 return self.pause_or_resume(consumer, true);
             }
             self.outbox.wait(WAIT_BUSY);

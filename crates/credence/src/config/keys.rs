@@ -133,6 +133,8 @@ keys! {
         |c| text(&c.topic_profiles), |c, a| c.topic_profiles = kafka_name(a)?;
     "topics.dead", "Topic of records that cannot be read.", KAFKA_NAME,
         |c| text(&c.topic_dead), |c, a| c.topic_dead = kafka_name(a)?;
+    "topics.settings", "Topic of the tenants' settings documents.", KAFKA_NAME,
+        |c| text(&c.topic_settings), |c, a| c.topic_settings = kafka_name(a)?;
     "output.encoding", "How verdicts and log records are written.", "json, msgpack",
         |c| text(match c.encoding { Encoding::Json => "json", Encoding::MessagePack => "msgpack" }),
         |c, a| c.encoding = match a.text().trim() {

@@ -53,6 +53,8 @@ pub struct Config {
     pub topic_profiles: String,
     /// Topic of unreadable records.
     pub topic_dead: String,
+    /// Topic of the tenants' settings documents.
+    pub topic_settings: String,
     /// How verdicts and log records are written.
     pub encoding: Encoding,
     /// Name of the deployment in log records.
@@ -98,6 +100,7 @@ impl Default for Config {
             topic_logs: "tenant-logs".to_owned(),
             topic_profiles: "credence-profiles".to_owned(),
             topic_dead: "login-events-dead".to_owned(),
+            topic_settings: "tenant-settings".to_owned(),
             encoding: Encoding::Json,
             environment_name: "credence".to_owned(),
             log_challenges: true,

@@ -159,7 +159,14 @@ impl Registered {
         ScoringMetrics::register(&registry).unwrap().show_state(0, &[StoreStats::default()]);
         let list = SourceInfo { name: "list".to_owned(), version: "0".to_owned(), made_at_s: 0, entries: Some(1) };
         DataMetrics::register(&registry).unwrap().loaded(&[list], 0.0);
-        let topics = ["login-events", "login-verdicts", "tenant-logs", "login-events-dead", "credence-profiles"];
+        let topics = [
+            "login-events",
+            "login-verdicts",
+            "tenant-logs",
+            "login-events-dead",
+            "credence-profiles",
+            "tenant-settings",
+        ];
         let broker = Embedded::start(&topics.map(|topic| (topic, 1))).unwrap();
         let settings = StreamConfig::new(Connection::new(broker.bootstrap_servers()), "deploy", "one");
         let cluster = stream::inspect(&settings).unwrap();

@@ -140,7 +140,14 @@ fn missing_topics_are_told_with_the_command_that_makes_them() {
     // Known soon: a topic that has just been made is waited for, for two seconds.
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     let last = ran.stderr.lines().last().unwrap();
-    for part in ["absent-events", "absent-verdicts", "tenant-logs", "login-events-dead", "credence topics create"] {
+    for part in [
+        "absent-events",
+        "absent-verdicts",
+        "tenant-logs",
+        "login-events-dead",
+        "tenant-settings",
+        "credence topics create",
+    ] {
         assert!(last.contains(part), "{part} is not told: {last}");
     }
 }

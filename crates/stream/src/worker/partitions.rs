@@ -50,7 +50,7 @@ impl Worker {
         consumer.pause(&list).map_err(|error| failed(&error))
     }
 
-    fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
+    pub(super) fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
         if again.is_empty() {
             return Ok(());
         }
@@ -67,6 +67,18 @@ impl Worker {
                 Ok(()) | Err(KafkaError::OffsetFetch(Code::State)) => {}
                 Err(error) if error.rdkafka_error_code() == Some(Code::State) => {}
                 Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the lanes how far the consumer is beyond the records that were handled: markers and aborted records are
+    /// read too. It knows nothing of partitions of which it has read nothing since they were taken over or moved.
+    pub(super) fn note_positions(&mut self, consumer: &Member) -> Result<(), WorkerError> {
+        let positions = consumer.position().map_err(|error| WorkerError::Consumer { reason: error.to_string() })?;
+        for element in positions.elements() {
+            if let Offset::Offset(position) = element.offset() {
+                self.lanes.reached(element.partition(), position);
             }
         }
         Ok(())
@@ -109,7 +121,7 @@ impl Worker {
     pub(super) fn restored(&mut self, consumer: &Member) -> Result<(), WorkerError> {
         while let Some(restored) = self.restorer.result() {
             let partition = restored.partition;
-            if !self.lanes.restored(partition, restored.next) {
+            if !self.lanes.restored(partition, restored.next, restored.source) {
                 continue;
             }
             if restored.next != restored.committed {

@@ -32,7 +32,7 @@ fn case(kafka: &kafka_harness::Kafka, name: &str) -> Case {
 }
 
 /// Feeds an even flow while `act` runs. Answers how many records that were.
-fn while_records_flow(case: &Case, act: impl FnOnce()) -> usize {
+pub(crate) fn while_records_flow(case: &Case, act: impl FnOnce()) -> usize {
     let (fed, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -64,7 +64,7 @@ fn wait_while_running(running: &Running, what: &str, mut condition: impl FnMut()
     });
 }
 
-fn wait_for_records(case: &Case, more: f64) {
+pub(crate) fn wait_for_records(case: &Case, more: f64) {
     let before = case.metric("credence_records_consumed_total");
     wait_until("records are handled", || case.metric("credence_records_consumed_total") >= before + more);
 }
@@ -123,7 +123,7 @@ fn a_full_disk_delays_neither_verdicts_nor_commits() {
 
 /// A second producer of the same name: what the coordinator makes of an instance that comes back. It fences
 /// the worker's own.
-fn fence(case: &Case) {
+pub(crate) fn fence(case: &Case) {
     let config = &case.config;
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &config.connection.brokers)

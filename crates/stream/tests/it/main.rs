@@ -6,7 +6,9 @@
 mod delivery;
 mod failures;
 mod faults;
+mod following;
 mod mock;
+mod news;
 mod rebalance;
 mod support;
 mod topics;

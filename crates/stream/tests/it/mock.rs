@@ -24,6 +24,7 @@ fn embedded(name: &str, partitions: i32) -> (Embedded, Case) {
         (topics.logs.as_str(), partitions),
         (topics.profiles.as_str(), partitions),
         (topics.dead.as_str(), 1),
+        (topics.settings.as_str(), 1),
     ];
     let broker = Embedded::start(&topics).unwrap();
     case.config.connection.brokers = broker.bootstrap_servers();
@@ -42,13 +43,34 @@ fn every_missing_topic_is_named() {
     let error = start_error(&case);
     let topics = &case.config.topics;
     let Error::MissingTopics { topics: missing, .. } = &error else { panic!("{error}") };
-    let expected = [&topics.verdicts, &topics.logs, &topics.profiles, &topics.dead];
+    let expected = [&topics.verdicts, &topics.logs, &topics.profiles, &topics.dead, &topics.settings];
     assert!(missing.iter().eq(expected), "{missing:?}");
     assert!(error.to_string().contains("credence topics create"), "{error}");
     // Asking again does not find them either: the first question created nothing.
     let mut again = case.again();
     again.config.topics.events = "unrelated".to_owned();
-    assert!(matches!(start_error(&again), Error::MissingTopics { topics, .. } if topics.len() == 4));
+    assert!(matches!(start_error(&again), Error::MissingTopics { topics, .. } if topics.len() == 5));
+}
+
+#[test]
+fn settings_in_several_partitions_have_no_order() {
+    let (_broker, case) = embedded("order", 2);
+    let mut split = case.again();
+    // Another topic, of two partitions.
+    let more = Embedded::start(&[
+        (&split.config.topics.events, 2),
+        (&split.config.topics.verdicts, 2),
+        (&split.config.topics.logs, 2),
+        (&split.config.topics.profiles, 2),
+        (&split.config.topics.dead, 1),
+        (&split.config.topics.settings, 2),
+    ])
+    .unwrap();
+    assert!(stream::inspect(&case.config).is_ok());
+    split.config.connection.brokers = more.bootstrap_servers();
+    let error = start_error(&split);
+    assert!(matches!(&error, Error::SettingsPartitions { found: 2, topic } if *topic == case.config.topics.settings));
+    assert!(error.to_string().contains("exactly 1"), "{error}");
 }
 
 #[test]
@@ -240,7 +262,8 @@ fn without_output_broker(name: &str) -> (MockCluster<'static, DefaultProducerCon
     case.config.max_in_flight_records = 100;
     case.config.shutdown_deadline = Duration::from_secs(3);
     let topics = &case.config.topics;
-    let others = [&topics.verdicts, &topics.logs, &topics.dead, &topics.profiles].map(|topic| (topic, 2));
+    let others =
+        [&topics.verdicts, &topics.logs, &topics.dead, &topics.profiles, &topics.settings].map(|topic| (topic, 2));
     for (topic, broker) in [(&topics.events, 1)].into_iter().chain(others) {
         cluster.create_topic(topic, 1, 1).unwrap();
         cluster.partition_leader(topic, 0, Some(broker)).unwrap();

@@ -209,6 +209,7 @@ impl Case {
             logs: topic("logs"),
             profiles: topic("profiles"),
             dead: topic("dead"),
+            settings: topic("settings"),
         };
         Case { config, registry: Registry::new(), seen: Arc::default(), memory: Arc::default() }
     }

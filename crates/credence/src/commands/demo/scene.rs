@@ -86,7 +86,10 @@ impl Scene {
         config.admin_listen = "127.0.0.1:0".to_owned();
         let topics = topics(&config);
         let names = [&topics.events, &topics.verdicts, &topics.logs, &topics.profiles, &topics.dead];
-        let broker = Embedded::start(&names.map(|name| (name.as_str(), PARTITIONS)))?;
+        let mut names = names.map(|name| (name.as_str(), PARTITIONS)).to_vec();
+        // Its offsets order all documents, so it has one partition.
+        names.push((&topics.settings, 1));
+        let broker = Embedded::start(&names)?;
         config.brokers = broker.bootstrap_servers();
         let service = Service::start(config.clone())?;
         let traffic = Traffic::new(TrafficConfig { seed, logins, ..TrafficConfig::default() })?;
@@ -107,8 +110,8 @@ impl Scene {
     }
 
     pub(super) fn topic_names(&self) -> Vec<String> {
-        let Topics { events, verdicts, logs, profiles, dead } = topics(&self.config);
-        vec![events, verdicts, logs, profiles, dead]
+        let Topics { events, verdicts, logs, profiles, dead, settings } = topics(&self.config);
+        vec![events, verdicts, logs, profiles, dead, settings]
     }
 
     /// Scores everything once in this process: the stream has to give the same verdicts.

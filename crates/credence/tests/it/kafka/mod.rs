@@ -37,8 +37,8 @@ impl Stage {
     /// `more` goes to the end of the configuration.
     fn new(kafka: &Kafka, name: &'static str, more: &str) -> Stage {
         let brokers = kafka.bootstrap_servers();
-        let topics =
-            ["events", "verdicts", "logs", "profiles", "dead"].map(|topic| format!("{topic} = \"{name}-{topic}\"\n"));
+        let topics = ["events", "verdicts", "logs", "profiles", "dead", "settings"]
+            .map(|topic| format!("{topic} = \"{name}-{topic}\"\n"));
         let more = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup_id = \"{name}\"\nshutdown_deadline_seconds = 10\n[topics]\n{}{more}",
             topics.concat()
@@ -47,7 +47,7 @@ impl Stage {
         let mut create = stage.lab.command(&["topics", "create", "--partitions", &PARTITIONS.to_string()], &[]);
         let ran = program::run(&mut create, b"");
         assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-        assert_eq!(ran.stdout.matches(": created").count(), 5, "{}", ran.stdout);
+        assert_eq!(ran.stdout.matches(": created").count(), 6, "{}", ran.stdout);
         stage
     }
 

@@ -10,15 +10,17 @@ use super::disk::Values;
 use super::instance::Still;
 use super::log::{Log, PARTITIONS, Topic};
 use super::traffic::{Oracle, TENANT, Traffic, is_guest, score, scoring, shared, users};
+use super::versioned::{Said, VERSION_KEY, part, version_of};
 
 /// Bytes of a difference that are shown.
 const SHOWN: usize = 160;
 
-pub(super) fn check(log: &mut Log, oracle: &mut Oracle, traffic: &Traffic) {
+pub(super) fn check(log: &mut Log, oracle: &mut Oracle, traffic: &Traffic, newest: u64) {
     for partition in 0..PARTITIONS {
         let mut wrong = offsets(log, partition, oracle);
         wrong.extend(fast_lane(log, partition, oracle));
         wrong.extend(log_records(log, partition, oracle));
+        wrong.extend(versions(log, partition, newest));
         wrong.extend(state(log, partition, oracle, traffic));
         for (check, what) in wrong {
             log.blame(check, format!("partition {partition}: {what}"));
@@ -43,7 +45,7 @@ fn fast_lane(log: &Log, partition: i32, oracle: &Oracle) -> Found {
         let mut given: BTreeMap<i64, Vec<&[u8]>> = BTreeMap::new();
         for (_, record) in log.decided(topic, partition) {
             let offset = record.source.map_or(-1, |(_, offset)| offset);
-            given.entry(offset).or_default().push(record.value.as_deref().unwrap_or_default());
+            given.entry(offset).or_default().push(part(record.value.as_deref().unwrap_or_default()).0);
         }
         for (offset, (event, answer)) in (0..).zip(&oracle.answers[partition as usize]) {
             let due = match topic {
@@ -77,7 +79,7 @@ fn log_records(log: &Log, partition: i32, oracle: &Oracle) -> Found {
     let mut given: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
     for (_, record) in log.decided(Topic::Logs, partition) {
         let key = String::from_utf8_lossy(&record.key).into_owned();
-        given.entry(key).or_default().push(record.value.as_deref().unwrap_or_default());
+        given.entry(key).or_default().push(part(record.value.as_deref().unwrap_or_default()).0);
     }
     let mut found = Vec::new();
     for (key, due) in &due {
@@ -96,9 +98,38 @@ fn log_records(log: &Log, partition: i32, oracle: &Oracle) -> Found {
     found
 }
 
-/// The changelog's last values: the same bytes, and the same answers to more events.
-fn state(log: &Log, partition: i32, oracle: &mut Oracle, traffic: &Traffic) -> Found {
-    let check = "state in the changelog";
+/// Each event is answered with one version, however often it is, and later ones with the same or a newer one; in the
+/// end the newest is in the state.
+fn versions(log: &Log, partition: i32, newest: u64) -> Found {
+    let check = "one version an event";
+    let mut found = Vec::new();
+    let mut given: BTreeMap<i64, u64> = BTreeMap::new();
+    for topic in [Topic::Verdicts, Topic::Logs] {
+        for (_, record) in log.decided(topic, partition) {
+            let (_, said) = part(record.value.as_deref().unwrap_or_default());
+            let Some(Said { version, offset, .. }) = said.filter(|said| said.partition == partition) else {
+                found.push((check, format!("{topic:?}: {said:?}")));
+                continue;
+            };
+            if let Some(other) = given.insert(offset, version).filter(|other| *other != version) {
+                found.push((check, format!("event {offset} with {other} and, in {topic:?}, {version}")));
+            }
+        }
+    }
+    if let Some((offset, _)) =
+        given.iter().zip(given.values().skip(1)).find(|((_, one), next)| one > next).map(|of| of.0)
+    {
+        found.push((check, format!("an older one after event {offset}")));
+    }
+    let values = changelog(log, partition);
+    if version_of(&values) != newest {
+        found.push(("the newest version is announced", format!("{}, not {newest}", version_of(&values))));
+    }
+    found
+}
+
+/// The changelog's last values.
+fn changelog(log: &Log, partition: i32) -> Values {
     let mut values = Values::new();
     for (_, record) in log.decided(Topic::Profiles, partition) {
         match &record.value {
@@ -106,6 +137,13 @@ fn state(log: &Log, partition: i32, oracle: &mut Oracle, traffic: &Traffic) -> F
             None => drop(values.remove(&record.key)),
         }
     }
+    values
+}
+
+/// The changelog's last values: the same bytes, and the same answers to more events.
+fn state(log: &Log, partition: i32, oracle: &mut Oracle, traffic: &Traffic) -> Found {
+    let check = "state in the changelog";
+    let values = changelog(log, partition);
     let mut found = Vec::new();
     let expected = &mut oracle.partitions[partition as usize];
     let mut opened = match Partition::open(Arc::new(Still(values.clone())), 0) {
@@ -138,8 +176,8 @@ fn state(log: &Log, partition: i32, oracle: &mut Oracle, traffic: &Traffic) -> F
             (due, given) => found.push((check, format!("{user}: {due:?} {given:?}"))),
         }
     }
-    // One more: the set of data versions.
-    if values.len() > keys + 1 {
+    // One more: the set of data versions. And what is announced.
+    if values.len() > keys + 1 + usize::from(values.contains_key(VERSION_KEY)) {
         found.push((check, format!("{} values for {keys} users", values.len())));
     }
     let mut scoring = scoring();

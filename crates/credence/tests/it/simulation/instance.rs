@@ -16,6 +16,7 @@ use super::mutants::Mutant;
 use super::random::Random;
 use super::restorer::Restorer;
 use super::traffic::{scoring, shared};
+use super::versioned::Versioned;
 
 /// What an instance acts on.
 pub(super) struct Around<'a> {
@@ -25,6 +26,8 @@ pub(super) struct Around<'a> {
     /// Whether faults may still happen.
     pub(super) faulty: bool,
     pub(super) batch_max: usize,
+    /// The newest version of what is announced.
+    pub(super) newest: u64,
     pub(super) counts: &'a mut Counts,
 }
 
@@ -39,6 +42,7 @@ pub(super) struct Counts {
     pub(super) crashes: usize,
     pub(super) zombies: usize,
     pub(super) rebalances: usize,
+    pub(super) announcements: usize,
 }
 
 impl Counts {
@@ -51,6 +55,7 @@ impl Counts {
         self.crashes += other.crashes;
         self.zombies += other.zombies;
         self.rebalances += other.rebalances;
+        self.announcements += other.announcements;
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) struct Process {
     /// The newest generation that this member heard of.
     generation: u64,
     disk: Arc<Disk>,
-    handler: ScoringHandler,
+    handler: Versioned,
     lanes: Lanes,
     outputs: Outputs,
     /// Where the consumer reads on; `None`: where the group's offset is.
@@ -99,6 +104,8 @@ pub(super) struct Process {
     restore_due: bool,
     displaced: BTreeSet<i32>,
     revoking: Option<Revoking>,
+    /// The sealed batch announces something and holds no record.
+    announces_only: bool,
     committer: Committer,
     restorer: Restorer,
 }
@@ -107,7 +114,8 @@ pub(super) struct Process {
 const EXPIRY_EVENTS: u32 = 1;
 
 impl Process {
-    pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, random: &mut Random) -> Process {
+    pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, around: &mut Around<'_>) -> Process {
+        let random = &mut *around.random;
         let budget = if random.permille(500) { 0 } else { 1 << 20 };
         let shared = shared();
         let stores = Arc::new(Stores(disk.clone()));
@@ -119,8 +127,8 @@ impl Process {
             member: None,
             generation: 0,
             disk: disk.clone(),
-            handler,
-            lanes: Lanes::new(),
+            handler: Versioned::new(handler, disk.clone(), around.mutant),
+            lanes: Lanes::new(around.batch_max),
             outputs: Outputs::new(),
             positions: BTreeMap::new(),
             slow: random.permille(300),
@@ -134,6 +142,7 @@ impl Process {
             restore_due: false,
             displaced: BTreeSet::new(),
             revoking: None,
+            announces_only: false,
             committer: Committer::new(producer, disk.clone()),
             restorer: Restorer::new(disk.clone()),
         }
@@ -154,9 +163,12 @@ impl Process {
         self.committer.is_committing()
     }
 
-    /// Whether nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether nothing is under way, and nothing is to be announced.
+    pub(super) fn is_idle(&self, newest: u64) -> bool {
         self.member.is_some()
+            && self.handler.heard() == newest
+            && !self.handler.has_news()
+            && !self.lanes.is_announcing()
             && self.lanes.is_settled()
             && self.lanes.restoring().next().is_none()
             && self.outbox.is_empty()
@@ -190,6 +202,10 @@ impl Process {
 
     fn worker(&mut self, around: &mut Around<'_>) -> Option<String> {
         let revoking = self.revoking.is_some();
+        if self.handler.heard() < around.newest && around.random.permille(100) {
+            self.handler.hear(around.newest);
+            return Some(format!("hears of version {}", around.newest));
+        }
         match around.random.below(if revoking { 6 } else { 14 }) {
             0 => self.collect(around),
             1 => self.outcome(around),
@@ -241,7 +257,8 @@ impl Process {
     }
 
     fn read(&mut self, around: &mut Around<'_>) -> Option<String> {
-        if self.lanes.open_records() >= around.batch_max {
+        let is_early = around.mutant == Some(Mutant::NewsBeforeCommit);
+        if self.lanes.open_records() >= around.batch_max || self.lanes.is_announcing() && !is_early {
             return None;
         }
         let partition = around.random.below(PARTITIONS as usize) as i32;
@@ -255,7 +272,8 @@ impl Process {
             None => *position.insert(around.log.committed_offset(partition).ok()?.unwrap_or(0)),
         };
         let record = around.log.read(Topic::Events, partition, offset).map(|(_, record)| record.clone())?;
-        if self.lanes.admit(partition, offset) != Admission::Handle {
+        let admission = self.lanes.admit(partition, offset);
+        if admission != Admission::Handle && !(is_early && admission == Admission::Later) {
             self.positions.insert(partition, Some(offset + 1));
             return Some(format!("event {offset} of partition {partition} is not for us now"));
         }
@@ -318,7 +336,8 @@ impl Process {
     }
 
     fn seal(&mut self, around: &mut Around<'_>) -> Option<String> {
-        let batch = self.lanes.seal()?;
+        let announced = self.announce(around);
+        let batch = announced.or_else(|| self.lanes.seal())?;
         if around.mutant == Some(Mutant::CommitBeforeAcknowledged) {
             let outputs = self.outbox.iter().map(|of| of.batch).chain(self.unacknowledged.iter().copied());
             let early = outputs.filter(|of| *of == batch).count();
@@ -335,7 +354,23 @@ impl Process {
         }
         self.sealed = Some(std::mem::take(&mut self.open));
         self.handler.between_batches();
-        Some(format!("batch {batch} sealed"))
+        let what = if announced.is_some() { ", announcing what is new" } else { "" };
+        Some(format!("batch {batch} sealed{what}"))
+    }
+
+    /// Seals a batch that announces what is new, where something is and it may.
+    fn announce(&mut self, around: &mut Around<'_>) -> Option<BatchId> {
+        self.announces_only = false;
+        // Who gives partitions up takes up nothing new, and a full disk must not stop the scoring.
+        if self.revoking.is_some() || self.unstored > 1 || !self.handler.has_news() || around.random.permille(300) {
+            return None;
+        }
+        let is_empty = self.lanes.open_records() == 0;
+        let batch = self.lanes.seal_announcement()?;
+        self.announces_only = is_empty;
+        self.handler.announce(batch);
+        around.counts.announcements += 1;
+        Some(batch)
     }
 
     fn submit(&mut self, around: &mut Around<'_>) -> Option<String> {
@@ -343,7 +378,10 @@ impl Process {
             return None;
         }
         let member = self.member?;
-        let commit = self.lanes.ready()?;
+        let mut commit = self.lanes.ready()?;
+        if self.announces_only && around.mutant == Some(Mutant::NewsUnfenced) {
+            commit.offsets.clear();
+        }
         // The client hears of a generation on a thread of its own, before the worker asks for news.
         if around.log.group.is_member(member) && around.random.permille(700) {
             self.generation = around.log.group.generation();
@@ -374,6 +412,7 @@ impl Process {
             Outcome::Stored(batch) => {
                 self.unstored = self.unstored.saturating_sub(1);
                 self.handler.stored(batch);
+                self.lanes.stored(batch);
             }
             Outcome::Aborted => {
                 around.counts.aborts += 1;
@@ -402,6 +441,9 @@ impl Process {
         }
         for (partition, committed) in self.lanes.rewind() {
             self.positions.insert(partition, Some(committed.unwrap_or(0)));
+            if around.mutant == Some(Mutant::NewsInRewound) {
+                self.lanes.reached(partition, i64::MAX);
+            }
         }
         self.open = Durable::default();
         self.sealed = None;
@@ -434,7 +476,8 @@ impl Process {
     fn restored(&mut self, around: &mut Around<'_>) -> Option<String> {
         let restored = self.restorer.result()?;
         let (partition, committed) = (restored.partition, restored.committed);
-        if !self.lanes.restored(partition, committed) {
+        let end = if around.mutant == Some(Mutant::NewsInReplay) { 0 } else { restored.end };
+        if !self.lanes.restored(partition, committed, 0..end) {
             return Some(format!("partition {partition} was given up meanwhile"));
         }
         if let Err(error) = self.handler.assigned(partition) {

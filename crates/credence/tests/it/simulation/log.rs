@@ -232,10 +232,7 @@ impl Log {
     ) -> Result<(), Refused> {
         let current = self.current(producer, epoch, true)?;
         // The client asks nobody where there is nothing to commit.
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        if !self.group.accepts(identity) && !self.trusting {
+        if !offsets.is_empty() && !self.group.accepts(identity) && !self.trusting {
             return Err(Refused::Generation);
         }
         for (partition, offset) in offsets {
@@ -245,7 +242,7 @@ impl Log {
         }
         let Some(transaction) = self.transactions.get_mut(current) else { return Ok(()) };
         transaction.offsets = offsets.to_vec();
-        transaction.pending = true;
+        transaction.pending = !offsets.is_empty();
         for (topic, partition) in transaction.unmarked.clone() {
             if topic == Topic::Profiles && !self.group.owns(identity.member, partition) {
                 self.blame("no zombie commits", format!("{identity:?} commits state of partition {partition}"));

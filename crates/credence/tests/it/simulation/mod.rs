@@ -6,13 +6,15 @@
 //! copy, a partition's state read on. Between any two steps an instance may crash (and start again, with or
 //! without its disk), be stopped and go on later, or be thrown out of the group; partitions move;
 //! transactions time out, are aborted, or end without an answer; the disk is full, is damaged, or loses what
-//! it was told last. Events come twice, late, with wrong clocks, unreadable; completions come long after
+//! it was told last. Something that answers depend on changes now and then, each instance hears of it in its own
+//! time, and it is announced. Events come twice, late, with wrong clocks, unreadable; completions come long after
 //! their attempts. Then the faults stop, everything is drained, and [`check`] compares what is there with
 //! an uninterrupted run of the same events.
 //!
 //! What is real: `ScoringHandler`, the engine, `Lanes`, `Changes`, the rule for the local copy
 //! (`Continuation`). What is a double, and follows the order of effects of its original: the worker
-//! ([`instance`]), the committer, the restorer, the local store ([`disk`]), Kafka ([`log`], [`group`]).
+//! ([`instance`]), the committer, the restorer, the local store ([`disk`]), Kafka ([`log`], [`group`]), and what is
+//! announced: a version number beside the handler's state ([`versioned`]).
 //!
 //! What is not simulated: several workers in one process, broker failures and lost acknowledged records,
 //! compaction, flow control, time-outs in wall-clock time, changed settings or data during a run, a
@@ -33,6 +35,7 @@ mod random;
 mod restorer;
 mod scheduler;
 mod traffic;
+mod versioned;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,7 +110,7 @@ fn seeds() {
     let total = total.into_inner().unwrap();
     println!("{seeds} seeds in {:?}: {total:?}", started.elapsed());
     // A run in which nothing went wrong has shown nothing.
-    let happened = [total.crashes, total.zombies, total.rebalances, total.aborts, total.unknown];
+    let happened = [total.crashes, total.zombies, total.rebalances, total.aborts, total.unknown, total.announcements];
     assert!(happened.iter().all(|count| *count as u64 >= seeds / 10), "{total:?}");
 }
 

@@ -46,10 +46,18 @@ pub(super) enum Mutant {
     NoTombstones,
     /// Log records are written outside the transaction.
     LogsOutsideTransaction,
+    /// News are in force, and records handled with them, before they are committed.
+    NewsBeforeCommit,
+    /// News are announced although records may be replayed that the former owner has answered.
+    NewsInReplay,
+    /// News are announced although rewound records are still to be handled again.
+    NewsInRewound,
+    /// An announcement without records says nothing of offsets, so anybody may commit it.
+    NewsUnfenced,
 }
 
 impl Mutant {
-    pub(super) const ALL: [Mutant; 21] = [
+    pub(super) const ALL: [Mutant; 25] = [
         Mutant::CommitBeforeAcknowledged,
         Mutant::OffsetsOutsideTransaction,
         Mutant::StoreBeforeCommit,
@@ -71,5 +79,9 @@ impl Mutant {
         Mutant::AnswersNotInState,
         Mutant::NoTombstones,
         Mutant::LogsOutsideTransaction,
+        Mutant::NewsBeforeCommit,
+        Mutant::NewsInReplay,
+        Mutant::NewsInRewound,
+        Mutant::NewsUnfenced,
     ];
 }

@@ -44,6 +44,8 @@ pub(super) struct Restored {
     pub(super) committed: Option<i64>,
     /// Up to where the local copy holds the changelog.
     pub(super) position: i64,
+    /// The end of the events' partition.
+    pub(super) end: i64,
 }
 
 pub(super) struct Restorer {
@@ -117,7 +119,8 @@ impl Restorer {
                 Some(format!("restoring {partition}: {what}"))
             }
             Ok(Next::Done(committed, position)) => {
-                self.results.push_back(Restored { request, partition, committed, position });
+                let end = around.log.high_watermark(Topic::Events, partition);
+                self.results.push_back(Restored { request, partition, committed, position, end });
                 Some(format!("restoring {partition}: complete at {committed:?}"))
             }
             Err(error) => {

@@ -44,6 +44,9 @@ struct Simulation {
     fault_rate: usize,
     faulty: bool,
     step: usize,
+    /// The newest version of what is announced, and in how many of a thousand turns there is a newer one.
+    newest: u64,
+    news: usize,
     oracle: Oracle,
     counts: Counts,
     trace: Option<Vec<String>>,
@@ -58,6 +61,7 @@ pub(super) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Result<Cou
     let markers = 1 + random.below(12);
     let arrivals = 15 + random.below(40);
     let fault_rate = 100 + random.below(600);
+    let news = random.below(12);
     let mut simulation = Simulation {
         log: Log::default(),
         random,
@@ -70,6 +74,8 @@ pub(super) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Result<Cou
         fault_rate,
         faulty: true,
         step: 0,
+        newest: 0,
+        news,
         oracle: Oracle::new(),
         counts: Counts::default(),
         trace: traced.then(Vec::new),
@@ -81,10 +87,10 @@ pub(super) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Result<Cou
     }
     simulation.log.trusting = mutant == Some(Mutant::NoGenerationCheck);
     simulation.run(&traffic);
-    let Simulation { mut log, mut oracle, counts, trace, .. } = simulation;
+    let Simulation { mut log, mut oracle, counts, trace, newest, .. } = simulation;
     // What went wrong on the way explains what is wrong at the end.
     if log.wrong.is_empty() {
-        check(&mut log, &mut oracle, &traffic);
+        check(&mut log, &mut oracle, &traffic, newest);
     }
     if log.wrong.is_empty() {
         return Ok(counts);
@@ -116,6 +122,10 @@ impl Simulation {
             {
                 left -= 1;
                 self.arrive(event.clone());
+            }
+            if self.random.permille(self.news) {
+                self.newest += 1;
+                self.note(Some(format!("version {}", self.newest)));
             }
             if left == 0 {
                 calm = calm.saturating_sub(1);
@@ -158,7 +168,7 @@ impl Simulation {
         };
         (0..PARTITIONS).all(all)
             && self.log.is_quiet()
-            && self.instances.iter().all(|instance| instance.process.as_ref().is_some_and(Process::is_idle))
+            && self.instances.iter().all(|instance| instance.process.as_ref().is_some_and(|of| of.is_idle(self.newest)))
     }
 
     fn arrive(&mut self, event: Event) {
@@ -205,6 +215,7 @@ impl Simulation {
             mutant: self.mutant,
             faulty: self.faulty,
             batch_max: self.batch_max,
+            newest: self.newest,
             counts: &mut self.counts,
         };
         let what = process.step(&mut around);
@@ -221,7 +232,16 @@ impl Simulation {
             instance.disk = Arc::new(Disk::new(self.mutant));
         }
         let (name, producer) = (instance.name, instance.producer);
-        instance.process = Some(Process::start(name, producer, &instance.disk, &mut self.random));
+        let mut around = Around {
+            log: &mut self.log,
+            random: &mut self.random,
+            mutant: self.mutant,
+            faulty: self.faulty,
+            batch_max: self.batch_max,
+            newest: self.newest,
+            counts: &mut self.counts,
+        };
+        instance.process = Some(Process::start(name, producer, &instance.disk, &mut around));
         self.note(Some(format!("instance {name} starts, disk wiped: {is_wiped}")));
     }
 
