@@ -61,7 +61,7 @@ pub(crate) fn login_with_id(user: u32, login: u32, id: &str) -> String {
 /// An engine's context, by a configuration.
 pub(crate) fn context(config: &Config) -> Result<ScoringContext> {
     let loaded = data::load(config, &Agents::default())?;
-    Ok(data::context(config, Arc::new(loaded.snapshot), &data::fingerprints(config)))
+    Ok(data::context(config, &data::tenants(config, None)?, Arc::new(loaded.snapshot)))
 }
 
 /// One step of the engine.

@@ -113,6 +113,44 @@ impl Api {
     /// All that is wrong with the configuration. A JWKS file is read here; a JWKS URL is not asked before the
     /// port is served.
     pub fn new(config: &ApiConfig, store: Arc<dyn TenantSettings>) -> Result<Option<Self>, ApiConfigError> {
+        let Gates { auth, limiter, unauthenticated } = Gates::of(config)?;
+        let (limits, calls) = (config.limits, Arc::new(Semaphore::new(config.limits.store_calls)));
+        let nobody = config.tokens.is_empty() && config.jwt.is_none();
+        Ok((!nobody).then_some(Self { auth, store, limits, limiter, unauthenticated, calls }))
+    }
+
+    /// What [`Api::new`] would say of a configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check(config: &ApiConfig) -> Result<(), ApiConfigError> {
+        Gates::of(config).map(drop)
+    }
+
+    /// Adds the routes.
+    pub(crate) fn mount(self: &Arc<Self>, router: Router, metrics: &Metrics) -> Router {
+        OPERATIONS.iter().fold(router, |router, operation| {
+            let (api, metrics) = (self.clone(), metrics.clone());
+            let handler = move |request: Request| serve(api.clone(), metrics.clone(), operation, request);
+            router.route(operation.path, on(operation.filter, handler))
+        })
+    }
+
+    /// What has to go on beside the requests.
+    pub(crate) async fn keep_fresh(&self, metrics: &Metrics) {
+        self.auth.keep_fresh(metrics).await;
+    }
+}
+
+/// What a configuration makes of the API, whatever it stands on.
+struct Gates {
+    auth: Authenticator,
+    limiter: Limiter,
+    unauthenticated: Limiter,
+}
+
+impl Gates {
+    fn of(config: &ApiConfig) -> Result<Self, ApiConfigError> {
         let mut problems = Vec::new();
         let limits = config.limits;
         let millis = u64::from(u32::MAX);
@@ -140,23 +178,7 @@ impl Api {
         else {
             return Err(ApiConfigError(problems));
         };
-        let calls = Arc::new(Semaphore::new(limits.store_calls));
-        let nobody = config.tokens.is_empty() && config.jwt.is_none();
-        Ok((!nobody).then_some(Self { auth, store, limits, limiter, unauthenticated, calls }))
-    }
-
-    /// Adds the routes.
-    pub(crate) fn mount(self: &Arc<Self>, router: Router, metrics: &Metrics) -> Router {
-        OPERATIONS.iter().fold(router, |router, operation| {
-            let (api, metrics) = (self.clone(), metrics.clone());
-            let handler = move |request: Request| serve(api.clone(), metrics.clone(), operation, request);
-            router.route(operation.path, on(operation.filter, handler))
-        })
-    }
-
-    /// What has to go on beside the requests.
-    pub(crate) async fn keep_fresh(&self, metrics: &Metrics) {
-        self.auth.keep_fresh(metrics).await;
+        Ok(Self { auth, limiter, unauthenticated })
     }
 }
 

@@ -70,8 +70,8 @@ impl ApiError {
             .iter()
             .take(MAX_NAMED)
             .map(|problem| match problem.path.as_str() {
-                "" => format!("the body must be {}", problem.allowed),
-                path => format!("{path:?} must be {}", problem.allowed),
+                "" => format!("the body: allowed are {}", problem.allowed),
+                path => format!("{path}: allowed are {}", problem.allowed),
             })
             .collect();
         let more = match total.saturating_sub(named.len()) {

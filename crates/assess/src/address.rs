@@ -29,7 +29,7 @@ pub struct AddressClass {
 pub struct RatedEntry {
     /// What is reported.
     pub evidence: StoredEntry,
-    /// The list's own confidence, else its category's.
+    /// The tenant's for the list, else the list's own, else its category's.
     pub confidence: Confidence,
 }
 
@@ -46,10 +46,15 @@ impl AddressClass {
         let Ok(matches) = &facts.matches else {
             return Self { relay: facts.relay, lists_failed: true, ..Self::default() };
         };
-        let counts = |entry: &&ListMatch| !(facts.relay && entry.category.is_natural_for_relays());
+        let list_use = |entry: &ListMatch| settings.list_use(&entry.list);
+        let counts = |entry: &&ListMatch| {
+            !(facts.relay && entry.category.is_natural_for_relays()) && list_use(entry).is_none_or(|list| list.counts)
+        };
         let counting = || matches.iter().filter(counts);
-        let confidence =
-            |entry: &ListMatch| entry.confidence.unwrap_or_else(|| settings.confidence(entry.category.answer()));
+        let confidence = |entry: &ListMatch| {
+            let own = list_use(entry).and_then(|list| list.confidence).or(entry.confidence);
+            own.unwrap_or_else(|| settings.confidence(entry.category.answer()))
+        };
         // The lowest confidence (neutral comes last), then the longest prefix, then the list's name.
         let worst = counting().min_by(|a, b| {
             let rank = |entry: &ListMatch| (confidence(entry), std::cmp::Reverse(entry.prefix_len));

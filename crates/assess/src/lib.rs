@@ -18,7 +18,7 @@ pub mod untrusted_ip;
 use std::net::IpAddr;
 
 use model::evidence::SourceState;
-use model::{Action, Decision, Reason, Timestamp};
+use model::{Decision, Timestamp};
 use profile::answers::StoredAnswer;
 use profile::devices::Shown;
 use profile::{Profile, StoredAssessment};
@@ -42,6 +42,8 @@ pub struct Attempt {
     pub location: Location,
     /// The device as it shows itself.
     pub shown: Shown,
+    /// Whether NewDevice is asked; not where a flow has no browser.
+    pub has_browser: bool,
     /// `stats.logins_count` of the event.
     pub logins_count: Option<i64>,
     /// The number of the set of data versions that the answer is computed with.
@@ -68,7 +70,7 @@ pub fn assess(attempt: &Attempt, profile: Option<&Profile>, settings: &Settings)
     let entry = attempt.class.entry.as_ref().filter(|_| ip.is_some_and(untrusted_ip::is_listed));
     let rated = |answer| StoredAnswer { answer, confidence: settings.confidence(answer) };
     let impossible_travel = travel_answer.map(rated);
-    let new_device = Some(rated(device));
+    let new_device = attempt.has_browser.then(|| rated(device));
     // A list's own confidence goes before its category's.
     let untrusted_ip = ip.map(|answer| match entry {
         Some(entry) => StoredAnswer { answer, confidence: entry.confidence },
@@ -85,15 +87,7 @@ pub fn assess(attempt: &Attempt, profile: Option<&Profile>, settings: &Settings)
         cookie_known,
         untrusted_ip,
         entry: entry.map(|entry| entry.evidence.clone()),
-        decision: decide(confidence),
+        decision: Decision::by_confidence(confidence),
         data_set: attempt.data_set,
-    }
-}
-
-/// The decision before there is a tenant policy: a challenge on `low`, else none.
-fn decide(confidence: model::Confidence) -> Decision {
-    match confidence {
-        model::Confidence::Low => Decision { action: Action::Challenge, reason: Reason::ConfidenceLow },
-        _ => Decision { action: Action::None, reason: Reason::ConfidenceNotLow },
     }
 }

@@ -3,6 +3,7 @@
 //! Each setting has a key by which the configuration names it. The table of keys below is the one
 //! place where name, limits and documentation stand.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -84,6 +85,16 @@ pub struct Settings {
     force_low_answers: Vec<bool>,
     allow: Vec<IpNet>,
     allow_set: JointPrefixSet<IpNet>,
+    lists: BTreeMap<Box<str>, ListUse>,
+}
+
+/// What a deny list is to a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListUse {
+    /// Whether its entries count.
+    pub counts: bool,
+    /// The confidence of its entries, where it is not the list's own or its category's.
+    pub confidence: Option<Confidence>,
 }
 
 impl Default for Settings {
@@ -308,6 +319,7 @@ impl Settings {
             force_low_answers: vec![false; Answer::ALL.len()],
             allow: Vec::new(),
             allow_set: JointPrefixSet::default(),
+            lists: BTreeMap::new(),
         };
         if preset == Preset::Cautious {
             settings.confidences[Answer::LocationHistoryNotFound as usize] = Confidence::Neutral;
@@ -371,6 +383,17 @@ impl Settings {
     #[must_use]
     pub fn allows(&self, ip: IpAddr) -> bool {
         !self.allow.is_empty() && self.allow_set.get_lpm(&IpNet::from(ip)).is_some()
+    }
+
+    /// What a deny list is to the tenant, where he says so.
+    #[must_use]
+    pub fn list_use(&self, list: &str) -> Option<ListUse> {
+        if self.lists.is_empty() { None } else { self.lists.get(list).copied() }
+    }
+
+    /// Says what a deny list is to the tenant.
+    pub fn set_list_use(&mut self, list: &str, list_use: ListUse) {
+        self.lists.insert(list.into(), list_use);
     }
 
     /// Adds a network to the allow-list.

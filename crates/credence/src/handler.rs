@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use delivery::{BatchId, Changes, Handler, Outputs, Source, StateError};
-use engine::{Partition, StoreStats};
+use engine::{Partition, ProfileError, StoreStats};
 use model::Timestamp;
+use model::command::{self, Command};
 use model::key::write_key;
+use profile::Fingerprints;
 
-use crate::data::ScoringContext;
+use crate::data::{InForce, ScoringContext};
 use crate::metrics::ScoringMetrics;
 use crate::scoring::{Encoded, Record, Scoring, Unscored};
 use crate::state::{ProfileStores, state_error};
@@ -30,9 +31,7 @@ pub struct ScoringHandler {
     stores: Arc<dyn ProfileStores>,
     /// Bytes of memory for the stored profiles of all partitions of this worker.
     budget_bytes: usize,
-    shared: Arc<ArcSwap<ScoringContext>>,
-    /// What is in force until the next batch.
-    context: Arc<ScoringContext>,
+    in_force: Arc<InForce>,
     encoded: Encoded,
     expiry_window: u32,
     metrics: ScoringMetrics,
@@ -41,6 +40,42 @@ pub struct ScoringHandler {
 struct Served {
     partition: Partition,
     clock: SlowClock,
+    /// What is in force until the next batch.
+    context: Arc<ScoringContext>,
+    /// The position of the tenants' settings in it.
+    position: i64,
+    /// The position that is being committed, and with which batch.
+    announced: Option<(BatchId, i64)>,
+    /// Whether the state says the position. A partition that nobody has served yet, or none that knew of settings,
+    /// begins with what is in force, and says so with its first batch.
+    is_recorded: bool,
+    /// The first batch that says it, until it is stored.
+    recording: Option<BatchId>,
+}
+
+/// Where a partition's state says with which settings it goes on: `["settings", 0]` as MessagePack, which is no
+/// user's key, since its second element is no text.
+pub const SETTINGS_KEY: &[u8] = b"\x92\xa8settings\xce\0\0\0\0";
+/// Version of the value's form, its first byte. Behind it stands the position, the lowest byte first.
+const SETTINGS_FORMAT: u8 = 1;
+/// How long settings that a partition goes on with are waited for, where this instance has not read them yet.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
+
+fn settings_value(position: i64) -> [u8; 9] {
+    let mut value = [SETTINGS_FORMAT; 9];
+    value[1..].copy_from_slice(&position.to_le_bytes());
+    value
+}
+
+/// The position that a state says, if it says one.
+fn read_settings(value: Option<&[u8]>) -> Result<Option<i64>, StateError> {
+    let Some(value) = value else { return Ok(None) };
+    match value.split_first() {
+        Some((&SETTINGS_FORMAT, position)) if position.len() == 8 => {
+            Ok(position.try_into().map(i64::from_le_bytes).ok())
+        }
+        _ => Err(StateError::Damaged("the position of the tenants' settings cannot be read".to_owned())),
+    }
 }
 
 /// The time by which profiles expire. It is the events' time, since old events may be read again, and the
@@ -65,20 +100,19 @@ impl SlowClock {
 }
 
 impl ScoringHandler {
-    /// With the context that may be swapped between batches, the local copy of the state, and the bytes of
-    /// memory for it.
+    /// With what is in force and may change between batches, the local copy of the state, and the bytes of memory
+    /// for it.
     pub fn new(
         worker: usize,
         scoring: Scoring,
-        shared: Arc<ArcSwap<ScoringContext>>,
+        in_force: Arc<InForce>,
         stores: Arc<dyn ProfileStores>,
         budget_bytes: usize,
         metrics: ScoringMetrics,
     ) -> Self {
-        let context = shared.load_full();
         let (partitions, encoded) = (HashMap::new(), Encoded::default());
         let expiry_window = EXPIRY_WINDOW;
-        Self { worker, scoring, partitions, stores, budget_bytes, shared, context, encoded, expiry_window, metrics }
+        Self { worker, scoring, partitions, stores, budget_bytes, in_force, encoded, expiry_window, metrics }
     }
 
     /// Takes the least time of so many events as the time by which profiles expire, for tests with few events.
@@ -96,9 +130,9 @@ impl ScoringHandler {
 
     fn sweep(&mut self) {
         let now = wall_clock();
-        for (number, Served { partition, clock }) in &mut self.partitions {
+        for (number, Served { partition, clock, context, .. }) in &mut self.partitions {
             let Some(time) = clock.now else { continue };
-            match partition.sweep(time.min(now), &self.context, SWEEP) {
+            match partition.sweep(time.min(now), context, SWEEP) {
                 Ok(expired) => self.metrics.expired(expired),
                 // Whoever needs the state for an answer will see the same error, and that ends in mending it.
                 Err(error) => tracing::warn!(partition = number, "expired profiles not looked for: {error}"),
@@ -107,17 +141,64 @@ impl ScoringHandler {
     }
 }
 
-fn wall_clock() -> Timestamp {
+/// The time by the clock of this machine.
+pub(crate) fn wall_clock() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Carries out an order.
+fn obey(
+    payload: &[u8],
+    partition: &mut Partition,
+    fingerprints: &Fingerprints,
+    metrics: &ScoringMetrics,
+    outputs: &mut Outputs,
+) -> Result<(), StateError> {
+    let command = match Command::read(payload) {
+        Ok(command) => command,
+        Err(unreadable) => {
+            outputs.dead_letter(unreadable.reason(), unreadable.to_string());
+            return Ok(());
+        }
+    };
+    metrics.obeyed(command.name());
+    let Command::ClearDevices { tenant, user_id } = command;
+    write_key(&tenant, Some(&user_id), outputs.key_mut());
+    match partition.clear_devices(&tenant, &user_id, fingerprints) {
+        Ok(_) => {}
+        Err(ProfileError::Backing(error)) => return Err(state_error(&error)),
+        // There is nothing that could be cleared, and nothing that is known of him.
+        Err(ProfileError::Corrupt(error)) => tracing::warn!("devices of a user were not cleared: {error}"),
+    }
+    Ok(())
 }
 
 impl Handler for ScoringHandler {
     fn assigned(&mut self, partition: i32) -> Result<(), StateError> {
         let backing = self.stores.backing(partition)?;
+        let stored = backing.get(SETTINGS_KEY).map_err(|error| state_error(&error))?;
+        let recorded = read_settings(stored.as_deref())?;
+        let position = recorded.unwrap_or_else(|| self.in_force.book.position());
+        if !self.in_force.book.wait_until_read(position, SETTINGS_PATIENCE) {
+            let reason = format!("partition {partition} goes on with settings that are not read yet ({position})");
+            return Err(StateError::Unavailable(reason));
+        }
+        let context = self.in_force.context_at(position);
         let share = self.budget_bytes / (self.partitions.len() + 1);
         let opened = Partition::open(backing, share).map_err(|error| state_error(&error))?;
-        self.partitions.insert(partition, Served { partition: opened, clock: SlowClock::default() });
+        self.partitions.insert(
+            partition,
+            Served {
+                partition: opened,
+                clock: SlowClock::default(),
+                context,
+                position,
+                announced: None,
+                is_recorded: recorded.is_some(),
+                recording: None,
+            },
+        );
         self.share_memory();
         Ok(())
     }
@@ -128,7 +209,9 @@ impl Handler for ScoringHandler {
     }
 
     fn between_batches(&mut self) {
-        self.context = self.shared.load_full();
+        for served in self.partitions.values_mut() {
+            served.context = self.in_force.context_at(served.position);
+        }
         self.sweep();
         let stats: Vec<StoreStats> = self.partitions.values().map(|served| served.partition.stats()).collect();
         self.metrics.show_state(self.worker, &stats);
@@ -142,9 +225,12 @@ impl Handler for ScoringHandler {
             let reason = format!("partition {} is handled without its state", source.partition);
             return Err(StateError::Unavailable(reason));
         };
+        if source.content_type == Some(command::CONTENT_TYPE) {
+            return obey(payload, &mut served.partition, self.in_force.fingerprints(), &self.metrics, outputs);
+        }
         let metrics = &self.metrics;
-        let (Served { partition, clock }, window) = (served, self.expiry_window);
-        let scored = self.scoring.score(record, partition, &self.context, &mut self.encoded, |event, step| {
+        let (Served { partition, clock, context, .. }, window) = (served, self.expiry_window);
+        let scored = self.scoring.score(record, partition, context, &mut self.encoded, |event, step| {
             write_key(&event.tenant_id, event.user_id.as_deref(), outputs.key_mut());
             outputs.set_event_time_ms(event.time.0);
             metrics.count(event, step);
@@ -168,14 +254,39 @@ impl Handler for ScoringHandler {
         Ok(())
     }
 
+    fn has_news(&self) -> bool {
+        let newest = self.in_force.book.position();
+        self.partitions.values().any(|served| served.position < newest)
+    }
+
+    fn announce(&mut self, batch: BatchId) {
+        let newest = self.in_force.book.position();
+        for served in self.partitions.values_mut().filter(|served| served.position < newest) {
+            served.announced = Some((batch, newest));
+        }
+    }
+
     fn take_changes(&mut self, batch: BatchId, changes: &mut Changes) {
         for (number, served) in &mut self.partitions {
             served.partition.take_changes(batch, |key, value| changes.push(*number, key, value));
+            let announced = served.announced.filter(|(announcing, _)| *announcing == batch);
+            if announced.is_some() || !served.is_recorded {
+                let position = announced.map_or(served.position, |(_, position)| position);
+                changes.push(*number, SETTINGS_KEY, Some(&settings_value(position)));
+                served.recording.get_or_insert(batch);
+            }
         }
     }
 
     fn stored(&mut self, batch: BatchId) {
-        self.partitions.values_mut().for_each(|served| served.partition.stored(batch));
+        for served in self.partitions.values_mut() {
+            served.partition.stored(batch);
+            served.is_recorded |= served.recording.is_some_and(|first| first <= batch);
+            if let Some((_, position)) = served.announced.take_if(|(announcing, _)| *announcing == batch) {
+                served.position = position;
+                served.context = self.in_force.context_at(position);
+            }
+        }
     }
 
     fn rewind(&mut self) -> Result<(), StateError> {
@@ -183,6 +294,8 @@ impl Handler for ScoringHandler {
             // What was handled last is handled again, but earlier records come first, and a sweep before
             // them must not forget what they need.
             served.clock = SlowClock::default();
+            served.announced = None;
+            served.recording = None;
             served.partition.rewind().map_err(|error| state_error(&error))
         };
         self.partitions.values_mut().try_for_each(rewound)

@@ -15,4 +15,8 @@ pub mod reload;
 pub mod schemas;
 pub mod scoring;
 pub mod service;
+pub mod settings_file;
+pub mod settings_follower;
+pub mod settings_store;
 pub mod state;
+pub mod tenant_book;

@@ -6,8 +6,10 @@
 use engine::{Step, StoreStats};
 use intel::SourceInfo;
 use model::log_record::LogType;
-use model::{Answer, Confidence, LoginEvent, Outcome, Stage};
+use model::{Action, Answer, Confidence, Decision, LoginEvent, Outcome, Reason, Stage};
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::tenant_book::Taken;
 
 /// Metrics of scoring. Cheap to clone: each worker has one.
 #[derive(Debug, Clone)]
@@ -16,6 +18,9 @@ pub struct ScoringMetrics {
     verdicts: Vec<IntCounter>,
     answers: Vec<IntCounter>,
     logs: Vec<IntCounter>,
+    decisions: Vec<IntCounter>,
+    rule_errors: IntCounter,
+    commands: IntCounterVec,
     challenges: IntCounter,
     repeated: IntCounter,
     ahead: IntCounter,
@@ -77,6 +82,8 @@ impl ScoringMetrics {
             "Answers of the assessors, by row of the confidence tables.",
             &["assessor", "code"],
         )?;
+        let decisions =
+            counters(registry, "credence_decisions_total", "Decisions of verdicts.", &["action", "reason"])?;
         let logs = counters(registry, "credence_log_records_total", "Tenant log records.", &["type"])?;
         let pairs = STAGES.iter().flat_map(|stage| OUTCOMES.iter().map(move |outcome| (stage, outcome)));
         let build = gauges(registry, "credence_build_info", "The running version.", &["version"])?;
@@ -91,6 +98,22 @@ impl ScoringMetrics {
                 .map(|answer| answers.with_label_values(&[answer.assessor().as_str(), answer.key()]))
                 .collect(),
             logs: LogType::ALL.iter().map(|kind| logs.with_label_values(&[kind.as_str()])).collect(),
+            decisions: Action::ALL
+                .iter()
+                .flat_map(|action| Reason::ALL.iter().map(move |reason| (action, reason)))
+                .map(|(action, reason)| decisions.with_label_values(&[action.as_str(), reason.as_str()]))
+                .collect(),
+            rule_errors: counter(
+                registry,
+                "credence_rule_errors_total",
+                "Conditions of tenants' rules that could not be evaluated.",
+            )?,
+            commands: counters(
+                registry,
+                "credence_commands_total",
+                "Orders among the login events that were carried out.",
+                &["command"],
+            )?,
             challenges: counter(registry, "credence_challenges_total", "Verdicts that ask for a second factor.")?,
             repeated: counter(
                 registry,
@@ -165,6 +188,11 @@ impl ScoringMetrics {
             if answered.decision.action != model::Action::None {
                 self.challenges.inc();
             }
+            let Decision { action, reason, detail } = &answered.decision;
+            self.decisions[*action as usize * Reason::ALL.len() + *reason as usize].inc();
+            if let Some(detail) = detail {
+                self.rule_errors.inc_by(detail.rule_errors.len() as u64);
+            }
             if answered.repeated {
                 self.repeated.inc();
             } else {
@@ -182,6 +210,11 @@ impl ScoringMetrics {
         for field in &event.wrong_fields {
             self.wrong_fields.with_label_values(&[field]).inc();
         }
+    }
+
+    /// Counts an order that was carried out.
+    pub fn obeyed(&self, command: &str) {
+        self.commands.with_label_values(&[command]).inc();
     }
 
     /// Stored profiles were found to have expired and were removed.
@@ -275,5 +308,68 @@ impl DataMetrics {
     pub fn failed(&self) {
         self.reloads.with_label_values(&["failure"]).inc();
         self.stale.set(1);
+    }
+}
+
+/// Metrics of the tenants' settings.
+#[derive(Debug, Clone)]
+pub struct SettingsMetrics {
+    documents: IntGauge,
+    position: IntGauge,
+    records: IntCounterVec,
+    failures: IntCounter,
+}
+
+impl SettingsMetrics {
+    /// Registers the metrics.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            prometheus::Result::Ok(gauge)
+        };
+        let metrics = Self {
+            documents: gauge("credence_settings_documents", "Tenants with a settings document of their own.")?,
+            position: gauge(
+                "credence_settings_position",
+                "Offset behind the last settings document that counts; the same on all instances.",
+            )?,
+            records: counters(
+                registry,
+                "credence_settings_records_total",
+                "Records of the settings topic by result; a refused document leaves the last good one in force.",
+                &["result"],
+            )?,
+            failures: counter(
+                registry,
+                "credence_settings_read_failures_total",
+                "Times that the settings topic could not be read.",
+            )?,
+        };
+        for result in ["in_force", "removed", "refused"] {
+            metrics.records.with_label_values(&[result]);
+        }
+        Ok(metrics)
+    }
+
+    /// A record was taken.
+    pub fn taken(&self, taken: &Taken, documents: usize, position: i64) {
+        let result = match taken {
+            Taken::InForce => "in_force",
+            Taken::Removed => "removed",
+            Taken::Refused(_) => "refused",
+            Taken::Known => return,
+        };
+        self.records.with_label_values(&[result]).inc();
+        self.documents.set(i64::try_from(documents).unwrap_or(i64::MAX));
+        self.position.set(position);
+    }
+
+    /// The topic could not be read.
+    pub fn failed(&self) {
+        self.failures.inc();
     }
 }

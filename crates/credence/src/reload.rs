@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use intel::{Agents, Sources};
-use profile::Fingerprints;
 
 use crate::config::Config;
-use crate::data::{self, ScoringContext};
+use crate::data::InForce;
 use crate::metrics::DataMetrics;
 
 /// A change is taken up when the files have been still for so long: a copy in progress is no new file.
@@ -21,8 +19,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct Reloader {
     config: Config,
     agents: Agents,
-    fingerprints: Fingerprints,
-    shared: Arc<ArcSwap<ScoringContext>>,
+    in_force: Arc<InForce>,
     metrics: DataMetrics,
     seen: FileStates,
 }
@@ -41,16 +38,10 @@ pub fn now_s() -> f64 {
 }
 
 impl Reloader {
-    /// Over the context that the workers share.
-    pub fn new(
-        config: Config,
-        agents: Agents,
-        fingerprints: Fingerprints,
-        shared: Arc<ArcSwap<ScoringContext>>,
-        metrics: DataMetrics,
-    ) -> Self {
+    /// Over what the workers share.
+    pub fn new(config: Config, agents: Agents, in_force: Arc<InForce>, metrics: DataMetrics) -> Self {
         let seen = file_states(&config.sources);
-        Self { config, agents, fingerprints, shared, metrics, seen }
+        Self { config, agents, in_force, metrics, seen }
     }
 
     /// Looks at the files at each interval, and at each message at once; ends when the channel does.
@@ -95,8 +86,7 @@ impl Reloader {
                     tracing::warn!("{warning}");
                 }
                 self.metrics.loaded(&loaded.sources, now_s());
-                let context = data::context(&self.config, Arc::new(loaded.snapshot), &self.fingerprints);
-                self.shared.store(Arc::new(context));
+                self.in_force.set_snapshot(Arc::new(loaded.snapshot));
                 tracing::info!(sources = loaded.sources.len(), "databases and lists were loaded anew");
             }
             Err(errors) => {

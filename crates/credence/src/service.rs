@@ -8,9 +8,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use admin::{Admin, Probes};
+use admin::auth::{JwksSource, JwtConfig};
+use admin::{Admin, Api, ApiConfig, ApiConfigError, Limits, Probes};
 use anyhow::{Context as _, Result};
-use arc_swap::ArcSwap;
 use delivery::LocalState;
 use intel::Agents;
 use prometheus::Registry;
@@ -18,13 +18,16 @@ use stream::{Connection, Health, Running, StreamConfig, Topics};
 use tempfile::TempDir;
 
 use crate::config::Config;
-use crate::data::{self, ScoringContext};
+use crate::data::{self, InForce};
 use crate::errors::all_errors;
 use crate::handler::ScoringHandler;
-use crate::metrics::{DataMetrics, ScoringMetrics};
+use crate::metrics::{DataMetrics, ScoringMetrics, SettingsMetrics};
 use crate::reload::{Reloader, now_s};
 use crate::scoring::Scoring;
+use crate::settings_follower::SettingsFollower;
+use crate::settings_store::SettingsStore;
 use crate::state::{self, DiskStores, ProfileStores};
+use crate::tenant_book::TenantBook;
 
 /// A worker whose loop has not gone round for so long stands still.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
@@ -62,6 +65,41 @@ pub fn connection(config: &Config) -> Connection {
     connection
 }
 
+/// The settings API as it is configured.
+///
+/// # Errors
+/// What is missing or wrong.
+pub fn api_config(config: &Config) -> Result<ApiConfig, Vec<String>> {
+    let mut problems = Vec::new();
+    let jwt = config.api_jwks.as_ref().map(|jwks| {
+        for (key, value) in [("issuer", &config.api_jwt_issuer), ("audience", &config.api_jwt_audience)] {
+            if value.is_empty() {
+                problems.push(format!("`api.jwt_{key}` is not set, and `api.jwks` needs it"));
+            }
+        }
+        let is_url = jwks.starts_with("https://") || jwks.starts_with("http://");
+        let source = if is_url { JwksSource::Url(jwks.clone()) } else { JwksSource::File(jwks.into()) };
+        let (issuer, audience) = (&config.api_jwt_issuer, &config.api_jwt_audience);
+        let jwt = JwtConfig::new(issuer, audience, &config.api_jwt_tenant_claim, source);
+        JwtConfig { leeway_s: config.api_jwt_leeway_s, ..jwt }
+    });
+    let limits = Limits {
+        requests_per_s: config.api_requests_per_s,
+        burst: config.api_burst,
+        document_bytes: policy::document::MAX_DOCUMENT_BYTES,
+        ..Limits::default()
+    };
+    let api = ApiConfig { tokens: config.api_tokens.clone(), jwt, limits };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let named = |problem: String| format!("settings API: {problem}");
+    match Api::check(&api) {
+        Ok(()) => Ok(api),
+        Err(ApiConfigError(problems)) => Err(problems.into_iter().map(named).collect()),
+    }
+}
+
 /// The names of the topics.
 pub fn topics(config: &Config) -> Topics {
     Topics {
@@ -81,6 +119,8 @@ pub struct Service {
     /// The admin port.
     pub admin: Admin,
     reload: Sender<()>,
+    /// Reads settings for as long as the instance runs.
+    _follower: SettingsFollower,
     /// Removed in the end, where no folder was configured.
     _temporary: Option<TempDir>,
 }
@@ -141,6 +181,7 @@ impl Service {
         let agents = Agents::default();
         // Everything that can be wrong without a broker, at once.
         let mut errors = stream_problems(&config);
+        let api = api_config(&config).map_err(|missing| errors.extend(missing)).unwrap_or_default();
         let loaded = match intel::load(&config.sources, agents.clone()) {
             Ok(loaded) => Some(loaded),
             Err(failed) => {
@@ -165,14 +206,32 @@ impl Service {
         let data_metrics = DataMetrics::register(&registry)?;
         data_metrics.loaded(&loaded.sources, now_s());
         let fingerprints = data::fingerprints(&config);
-        let context = data::context(&config, Arc::new(loaded.snapshot), &fingerprints);
-        let shared: Arc<ArcSwap<ScoringContext>> = Arc::new(ArcSwap::from_pointee(context));
+        let book = TenantBook::new(data::defaults(&config));
+        let in_force = Arc::new(InForce::new(Arc::new(loaded.snapshot), fingerprints.clone(), book));
 
         let probes = Arc::new(StreamProbes::default());
-        let admin = Admin::start(address, registry.clone(), probes.clone(), None)?;
+        let store = Arc::new(SettingsStore::new(
+            in_force.clone(),
+            topics(&config),
+            config.encoding,
+            &config.environment_name,
+            &registry,
+        )?);
+        let api = Api::new(&api, store.clone()).map_err(|ApiConfigError(errors)| all_errors("api", &errors))?;
+        tracing::info!(settings_api = api.is_some(), "admin port");
+        let admin = Admin::start(address, registry.clone(), probes.clone(), api)?;
         let (folder, temporary) = state_folder(&config)?;
         let settings = stream_config(&config, &state::instance_id(&folder)?);
         let cluster = stream::inspect(&settings)?;
+        let settings_metrics = SettingsMetrics::register(&registry)?;
+        let follower = SettingsFollower::start(
+            &settings.connection,
+            &settings.topics.settings,
+            in_force.clone(),
+            settings_metrics,
+            settings.start_timeout,
+        )?;
+        store.open(&settings.connection)?;
         let foreign = scoring_metrics.foreign_changes();
         let stores = Arc::new(DiskStores::open(&folder, &config, &cluster, &fingerprints, foreign)?);
         let local_state: Arc<dyn LocalState> = stores.clone();
@@ -181,18 +240,18 @@ impl Service {
             let scoring = Scoring::new(config.encoding, &config.environment_name);
             let stores: Arc<dyn ProfileStores> = stores.clone();
             let metrics = scoring_metrics.clone();
-            Box::new(ScoringHandler::new(worker, scoring, shared.clone(), stores, worker_bytes, metrics))
+            Box::new(ScoringHandler::new(worker, scoring, in_force.clone(), stores, worker_bytes, metrics))
         })?;
         // Set once, here.
         let _set = probes.health.set(running.health());
 
         let (reload, asked) = channel();
-        let reloader = Reloader::new(config, agents, fingerprints, shared, data_metrics);
+        let reloader = Reloader::new(config, agents, in_force, data_metrics);
         std::thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || reloader.run(&asked))
             .context("the reload thread cannot be started")?;
-        Ok(Self { running, admin, reload, _temporary: temporary })
+        Ok(Self { running, admin, reload, _follower: follower, _temporary: temporary })
     }
 
     /// Loads databases and lists anew.

@@ -2,7 +2,7 @@
 //! names the versions that it was first given with. They are state like profiles: stored, and forgotten
 //! by a rewind, so that an event that is processed again gets the same number.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use model::evidence::DataVersions;
@@ -10,9 +10,9 @@ use model::evidence::DataVersions;
 use crate::backing::{Backing, BackingError};
 use crate::record_key::{data_versions_key, data_versions_number, write_text};
 
-/// Most sets that are remembered. A set comes with each reload that changes something; an answer is
-/// repeated within minutes, so the oldest may go.
-const MAX_SETS: usize = 4096;
+/// Most sets that are remembered. A set comes with each reload that changes something, one for each tenant with
+/// settings of his own; an answer is repeated within minutes, so the oldest may go.
+const MAX_SETS: usize = 65_536;
 /// How many stored sets are read at once.
 const SCAN_SETS: usize = 64;
 /// Version of the stored form, its first byte. Behind it stands a MessagePack map of texts.
@@ -24,6 +24,8 @@ const MAP: u8 = 0x80;
 pub(crate) struct DataSets {
     /// With their numbers, which grow.
     sets: VecDeque<(u32, Arc<DataVersions>)>,
+    /// The same the other way round. Of sets that are the same, the newest.
+    numbers: HashMap<Arc<DataVersions>, u32>,
     /// The set that was asked for last, with its number.
     last: Option<(u32, Arc<DataVersions>)>,
     /// Where there is a backing: numbers of sets that came or went in the open batch.
@@ -33,7 +35,7 @@ pub(crate) struct DataSets {
 impl DataSets {
     /// Reads what is stored.
     pub(crate) fn load(backing: &dyn Backing) -> Result<Self, BackingError> {
-        let mut sets = VecDeque::new();
+        let (mut sets, mut numbers) = (VecDeque::new(), HashMap::new());
         let mut from = data_versions_key(0);
         loop {
             let (mut seen, mut problem) = (0, None);
@@ -42,7 +44,11 @@ impl DataSets {
                 let Some(number) = data_versions_number(key) else { return };
                 seen += 1;
                 match read(value) {
-                    Ok(versions) => sets.push_back((number, Arc::new(versions))),
+                    Ok(versions) => {
+                        let versions = Arc::new(versions);
+                        numbers.insert(versions.clone(), number);
+                        sets.push_back((number, versions));
+                    }
                     Err(reason) => problem = problem.take().or(Some((number, reason))),
                 }
             })?;
@@ -52,7 +58,7 @@ impl DataSets {
             let next = sets.back().and_then(|(number, _)| number.checked_add(1));
             match next {
                 Some(next) if seen == SCAN_SETS => from = data_versions_key(next),
-                _ => return Ok(Self { sets, last: None, changes: Some(BTreeSet::new()) }),
+                _ => return Ok(Self { sets, numbers, last: None, changes: Some(BTreeSet::new()) }),
             }
         }
     }
@@ -64,8 +70,8 @@ impl DataSets {
         {
             return *number;
         }
-        let known = self.sets.iter().rev().find(|(_, known)| known == versions);
-        let number = known.map(|(number, _)| *number).unwrap_or_else(|| self.add(versions));
+        let known = self.numbers.get(versions).copied();
+        let number = known.unwrap_or_else(|| self.add(versions));
         self.last = Some((number, versions.clone()));
         number
     }
@@ -73,11 +79,15 @@ impl DataSets {
     fn add(&mut self, versions: &Arc<DataVersions>) -> u32 {
         let number = self.sets.back().map_or(0, |(newest, _)| newest.saturating_add(1));
         while self.sets.len() >= MAX_SETS {
-            if let Some((oldest, _)) = self.sets.pop_front() {
+            if let Some((oldest, versions)) = self.sets.pop_front() {
+                if self.numbers.get(&versions) == Some(&oldest) {
+                    self.numbers.remove(&versions);
+                }
                 self.note(oldest);
             }
         }
         self.sets.push_back((number, versions.clone()));
+        self.numbers.insert(versions.clone(), number);
         self.note(number);
         number
     }

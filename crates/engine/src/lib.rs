@@ -29,5 +29,5 @@ mod teach;
 pub use backing::{Backing, BackingError};
 pub use log_id::log_id;
 pub use partition::ProfileError;
-pub use step::{Context, LogPlan, Partition, Step};
+pub use step::{Answered, Context, LogPlan, Partition, Step};
 pub use store::StoreStats;

@@ -81,7 +81,29 @@ impl Partition {
     /// # Errors
     /// The backing cannot be read; nothing was changed.
     pub fn sweep<I>(&mut self, now: Timestamp, context: &Context<I>, limit: usize) -> Result<usize, BackingError> {
-        self.store.sweep(now, &context.settings, &context.fingerprints, limit)
+        let settings_of = |tenant: &str| &**context.of(tenant).tenant.settings();
+        self.store.sweep(now, settings_of, &context.fingerprints, limit)
+    }
+
+    /// Forgets the devices of a user, and nothing else of him. Answers whether there were any.
+    ///
+    /// # Errors
+    /// What is stored of the user cannot be read, or the backing failed; nothing was changed.
+    pub fn clear_devices(
+        &mut self,
+        tenant: &str,
+        user: &str,
+        fingerprints: &Fingerprints,
+    ) -> Result<bool, ProfileError> {
+        let key = UserKey::new(tenant, user, fingerprints);
+        let mut profile = Profile::default();
+        self.store.get(&key, &mut profile)??;
+        if profile.devices.0.is_empty() {
+            return Ok(false);
+        }
+        profile.devices.0.clear();
+        self.store.put(&key, &profile);
+        Ok(true)
     }
 
     /// Sizes of the state.

@@ -18,7 +18,7 @@ const UINT_32: u8 = 0xce;
 pub(crate) struct UserKey<'a> {
     /// Stands for tenant and user in memory.
     pub(crate) fingerprint: u128,
-    tenant: &'a str,
+    pub(crate) tenant: &'a str,
     user: &'a str,
 }
 

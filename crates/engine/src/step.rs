@@ -1,5 +1,6 @@
 //! One event: which kind it is, what is answered, what is logged, what is learnt.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use assess::{AddressClass, Attempt, Learning, Location, Settings};
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence};
 use model::log_record::{LogContext, LogRecord, LogType};
 use model::{Action, Confidence, Decision, LoginEvent, Outcome, RiskAssessment, Stage, Timestamp, Verdict};
+use policy::rules::{PlaceFacts, ProfileFacts};
+use policy::{Defaults, Tenant, Tenants};
 use profile::devices::Shown;
 use profile::waiting::{WaitingAttempt, in_time};
 use profile::{Fingerprints, Profile, RecentAnswer, StoredAssessment};
@@ -23,26 +26,43 @@ use crate::teach::{Extent, Lesson, teach};
 /// within one everything is fixed.
 #[derive(Debug, Clone)]
 pub struct Context<I> {
-    pub(crate) settings: Arc<Settings>,
+    default: InForce,
+    own: HashMap<Box<str>, InForce>,
     intelligence: I,
     pub(crate) fingerprints: Fingerprints,
+}
+
+/// What is in force for a tenant, with the versions that his answers name.
+#[derive(Debug, Clone)]
+pub(crate) struct InForce {
+    pub(crate) tenant: Arc<Tenant>,
     versions: Arc<DataVersions>,
-    log_challenges: bool,
 }
 
 impl<I: Intelligence> Context<I> {
-    /// With settings (and their version) and data.
+    /// With settings (and their version) for all tenants, and data.
     #[must_use]
     pub fn new(settings: Arc<Settings>, version: Arc<str>, intelligence: I, fingerprints: Fingerprints) -> Self {
-        let versions = Arc::new(DataVersions { settings: Some(version), ..intelligence.versions().clone() });
-        Self { settings, intelligence, fingerprints, versions, log_challenges: true }
+        let defaults = Defaults { settings: (*settings).clone(), version, ..Defaults::default() };
+        Self::of_tenants(&Tenants::new(Arc::new(Tenant::by_default(&defaults))), intelligence, fingerprints)
     }
 
-    /// Whether a challenged attempt is logged as `mfar`; it is by default.
+    /// With what is in force for each tenant, and data.
     #[must_use]
-    pub fn log_challenges(mut self, log_challenges: bool) -> Self {
-        self.log_challenges = log_challenges;
-        self
+    pub fn of_tenants(tenants: &Tenants, intelligence: I, fingerprints: Fingerprints) -> Self {
+        let in_force = |tenant: &Arc<Tenant>| {
+            let settings = Some(tenant.version().clone());
+            let versions = Arc::new(DataVersions { settings, ..intelligence.versions().clone() });
+            InForce { tenant: tenant.clone(), versions }
+        };
+        let own = tenants.own().map(|(name, tenant)| (name.into(), in_force(tenant))).collect();
+        Self { default: in_force(tenants.default()), own, intelligence, fingerprints }
+    }
+}
+
+impl<I> Context<I> {
+    pub(crate) fn of(&self, tenant: &str) -> &InForce {
+        if self.own.is_empty() { &self.default } else { self.own.get(tenant).unwrap_or(&self.default) }
     }
 }
 
@@ -94,7 +114,7 @@ impl Step {
             user_id: event.user_id.as_deref().unwrap_or_default().into(),
             time: answered.time,
             risk_assessment: (&answered.risk).into(),
-            decision: answered.decision,
+            decision: &answered.decision,
             data_versions: &answered.versions,
         })
     }
@@ -110,14 +130,14 @@ impl Step {
     pub fn log_record<'s>(&'s self, event: &'s LoginEvent<'_>, environment_name: &'s str) -> Option<LogRecord<'s>> {
         let plan = self.log.as_ref()?;
         // The answer of this step itself is not kept twice.
-        let now = self.answered.as_ref().map(|answered| (&answered.risk, answered.decision));
+        let now = self.answered.as_ref().map(|answered| (&answered.risk, &answered.decision));
         let context = LogContext {
             kind: plan.kind,
             environment_name,
             ip: plan.ip,
             address: plan.address.as_deref(),
             agent: plan.agent.as_deref(),
-            assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, *decision)).or(now),
+            assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, decision)).or(now),
             attempted_at: plan.attempted_at,
         };
         Some(LogRecord::new(event, log_id(event), context))
@@ -184,7 +204,9 @@ impl Partition {
         context: &Context<I>,
         profile: &mut Profile,
     ) -> Result<Step, BackingError> {
-        let Context { settings, intelligence, fingerprints, versions, .. } = context;
+        let Context { intelligence, fingerprints, .. } = context;
+        let InForce { tenant, versions } = context.of(&event.tenant_id);
+        let settings = tenant.settings();
         let time = event.time;
         let ahead = record_time.is_some_and(|record_time| time.0 - record_time.0 > settings.max_ahead_ms);
         let key = UserKey::new(&event.tenant_id, user, fingerprints);
@@ -197,10 +219,12 @@ impl Partition {
         if let Some(profile) = &profile
             && let Some(recent) = profile.answers.repeated(id, evidence, time, settings.dedup_ms)
         {
-            let answered = self.answered(&recent.assessment, true);
+            let answered = self.answered(recent.assessment.risk_assessment(), &recent.assessment, true);
             return Ok(Step { answered: Some(answered), log: None, ahead });
         }
 
+        let plan = tenant.plan(event);
+        let data_set = self.data_sets.number_of(versions);
         let address = event.address.map(|ip| intelligence.address(ip));
         let class = match (event.address, &address) {
             (Some(ip), Some(facts)) => AddressClass::of(ip, facts, settings),
@@ -214,38 +238,50 @@ impl Partition {
             lists: intelligence.lists(),
             location,
             shown: device,
+            has_browser: plan.has_browser,
             logins_count: event.logins_count(),
-            data_set: self.data_sets.number_of(versions),
+            data_set,
         };
-        let assessment = assess::assess(&attempt, profile.as_deref(), settings);
-        let answered = self.answered(&assessment, false);
+        let mut assessment = if plan.assessed {
+            assess::assess(&attempt, profile.as_deref(), settings)
+        } else {
+            StoredAssessment::none(time, data_set)
+        };
+        let risk = assessment.risk_assessment();
+        let facts = || profile.as_deref().map(|profile| facts_of(profile, time, settings)).unwrap_or_default();
+        assessment.decision = tenant.decide(event, plan, Some(&risk).filter(|_| plan.assessed), facts);
+        let answered = self.answered(risk, &assessment, false);
         let hidden = attempt.class.non_public || attempt.class.relay || attempt.class.anonymised;
         let spot = attempt.location.spot().filter(|_| !hidden);
 
         let passes = assessment.decision.action == Action::None;
         if let Some(profile) = &mut profile {
             if !passes && settings.learning == Learning::OnDecision {
-                let waiting = WaitingAttempt {
-                    id,
-                    evidence,
-                    shown: attempt.shown,
-                    address: attempt.address,
-                    spot: spot.cloned(),
-                    teaches: !ahead,
-                    assessment: assessment.clone(),
-                };
-                profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
-            } else if !ahead {
+                // What is denied is over: no completion can make it good.
+                if assessment.decision.action != Action::Deny {
+                    let waiting = WaitingAttempt {
+                        id,
+                        evidence,
+                        shown: attempt.shown,
+                        address: attempt.address,
+                        spot: spot.cloned(),
+                        teaches: !ahead && plan.assessed,
+                        assessment: assessment.clone(),
+                    };
+                    profile.waiting.add(waiting, settings.pending_max, settings.pending_ms);
+                }
+            } else if !ahead && plan.assessed && assessment.decision.action != Action::Deny {
                 let trusted = assessment.confidence == Confidence::High || settings.learning == Learning::OnAttempt;
                 let extent = if trusted { Extent::Everything } else { Extent::Refresh };
                 teach(profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
             }
-            let recent = RecentAnswer { id, evidence, assessment, success_logged: passes };
+            let recent = RecentAnswer { id, evidence, assessment, success_logged: passes && plan.is_login };
             profile.answers.remember(&recent, settings.dedup_max);
             self.store.put(&key, profile);
         }
 
-        let log = (passes || context.log_challenges).then_some(LogPlan {
+        let is_logged = if passes { plan.is_login } else { tenant.logs_challenges() };
+        let log = is_logged.then_some(LogPlan {
             kind: if passes { LogType::Success } else { LogType::MfaRequired },
             assessed: None,
             attempted_at: None,
@@ -263,7 +299,8 @@ impl Partition {
         context: &Context<I>,
         profile: &mut Profile,
     ) -> Result<Step, BackingError> {
-        let Context { settings, intelligence, fingerprints, .. } = context;
+        let Context { intelligence, fingerprints, .. } = context;
+        let settings = context.of(&event.tenant_id).tenant.settings();
         let success = event.outcome == Outcome::Success;
         let kind = if success { LogType::Success } else { LogType::Failed };
         let key = UserKey::new(&event.tenant_id, user, fingerprints);
@@ -311,7 +348,7 @@ impl Partition {
         let ip = event.address.or(waiting.address);
         let log = LogPlan {
             kind,
-            assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision)),
+            assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision.clone())),
             attempted_at: Some(waiting.assessment.time),
             ip,
             address: ip.map(|ip| intelligence.address(ip)),
@@ -320,10 +357,10 @@ impl Partition {
         Ok(Step { answered: None, log: Some(log), ahead: false })
     }
 
-    fn answered(&self, assessment: &StoredAssessment, repeated: bool) -> Answered {
+    fn answered(&self, risk: RiskAssessment, assessment: &StoredAssessment, repeated: bool) -> Answered {
         Answered {
-            risk: assessment.risk_assessment(),
-            decision: assessment.decision,
+            risk,
+            decision: assessment.decision.clone(),
             time: assessment.time,
             versions: self.data_sets.get(assessment.data_set),
             repeated,
@@ -344,10 +381,34 @@ impl Partition {
     }
 
     fn shows<I: Intelligence>(&mut self, event: &LoginEvent<'_>, context: &Context<I>) -> Shows {
-        let Context { intelligence, fingerprints, versions, .. } = context;
+        let Context { intelligence, fingerprints, .. } = context;
+        // What a user agent is does not depend on whose user shows it.
+        let versions = &context.default.versions;
         let known = event.user_agent().map(|text| self.agents.get(text, intelligence, fingerprints, versions));
         let cookie = event.cookie().map(|cookie| fingerprints.cookie(cookie));
         let (agent, facts) = known.unzip();
         Shows { device: Shown { cookie, agent }, agent: facts }
+    }
+}
+
+/// What a tenant's rules are told about a user.
+fn facts_of<'p>(profile: &'p Profile, time: Timestamp, settings: &Settings) -> ProfileFacts<'p> {
+    if profile.is_forgotten_at(time, settings.profile_days) {
+        return ProfileFacts::default();
+    }
+    let devices = profile.devices.0.iter().filter(|device| time < device.expiry).count();
+    let last_place = profile.places.last.as_ref().map(|last| PlaceFacts {
+        city: last.spot.city.as_deref(),
+        country: last.spot.country.as_deref(),
+        latitude: last.spot.point.latitude(),
+        longitude: last.spot.point.longitude(),
+        time: last.time,
+    });
+    ProfileFacts {
+        known: true,
+        last_login: profile.mark,
+        devices: devices as u32,
+        places: profile.places.stored.len() as u32,
+        last_place,
     }
 }

@@ -142,10 +142,10 @@ impl Store {
     }
 
     /// Forgets those of the next `limit` stored users who can matter to no event from `now` on.
-    pub(crate) fn sweep(
+    pub(crate) fn sweep<'s>(
         &mut self,
         now: Timestamp,
-        settings: &Settings,
+        settings_of: impl Fn(&str) -> &'s Settings,
         fingerprints: &Fingerprints,
         limit: usize,
     ) -> Result<usize, BackingError> {
@@ -153,6 +153,7 @@ impl Store {
         let earliest = Timestamp(now.0.saturating_sub(LATE_MS));
         durable.sweep(limit, |record_key, packed| {
             let Some(user) = UserKey::read(record_key, fingerprints) else { return ControlFlow::Continue(()) };
+            let settings = settings_of(user.tenant);
             match packed::unpack(packed) {
                 Ok(profile)
                     if profile.is_over_at(earliest, settings.profile_days, settings.pending_ms, settings.dedup_ms) =>

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{LoginEvent, Wire};
+use crate::event::{LoginEvent, Source, Wire};
 use crate::json_out::ToJson;
 use crate::lenient::Field;
 use crate::msgpack;
@@ -96,7 +96,7 @@ pub fn decode<'a>(
             let mut wire = Wire::<'a>::default();
             match json_in::read(text, &mut wire) {
                 // The reader of ordinary events gives up where a field is of a wrong type.
-                Some(()) => LoginEvent::check(wire, Vec::new()),
+                Some(()) => LoginEvent::check(wire, Vec::new(), Source(payload, encoding)),
                 None => decode_any_json(text, scratch),
             }
         }
@@ -108,7 +108,7 @@ fn decode_msgpack(payload: &[u8]) -> Result<LoginEvent<'_>, Unreadable> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
     let wire = Field::<Wire<'_>>::deserialize(&mut deserializer)
         .map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_msgpack(&error)))?;
-    check_any(wire)
+    check_any(wire, Source(payload, Encoding::MessagePack))
 }
 
 /// Reads a login event from JSON of any kind: the general reader, which [`decode`] asks where an event
@@ -121,23 +121,25 @@ pub fn decode_any_json<'a>(text: &'a str, scratch: &'a mut String) -> Result<Log
     if nests_too_deep(text) {
         return Err(Unreadable::TooDeep);
     }
-    let wire = match from_json(text) {
-        Ok(wire) => wire,
+    let (wire, source) = match from_json(text) {
+        Ok(wire) => (wire, text.as_bytes()),
         Err(error) => match duplicate(&error) {
             Some(twice) => return Err(twice),
-            None if repair(text, scratch) => {
-                from_json(scratch).map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_json(&error)))?
+            None if repair_json(text, scratch) => {
+                let wire = from_json(scratch)
+                    .map_err(|error| duplicate(&error).unwrap_or_else(|| Unreadable::not_json(&error)))?;
+                (wire, scratch.as_bytes())
             }
             None => return Err(Unreadable::not_json(&error)),
         },
     };
-    check_any(wire)
+    check_any(wire, Source(source, Encoding::Json))
 }
 
-fn check_any(wire: Field<Wire<'_>>) -> Result<LoginEvent<'_>, Unreadable> {
+fn check_any<'a>(wire: Field<Wire<'a>>, source: Source<'a>) -> Result<LoginEvent<'a>, Unreadable> {
     let wire = wire.into_given().ok_or(Unreadable::NotAnObject)?;
     let wrong_fields = wire.wrong_fields();
-    LoginEvent::check(wire, wrong_fields)
+    LoginEvent::check(wire, wrong_fields, source)
 }
 
 fn from_json(text: &str) -> Result<Field<Wire<'_>>, serde_json::Error> {
@@ -194,7 +196,7 @@ fn nests_too_deep(text: &str) -> bool {
 /// text with half of a surrogate pair become an empty list, which is of a wrong type wherever one number
 /// or text is asked for; in the name of a field the half becomes U+FFFD, which makes it an unknown one.
 /// Answers whether anything was rewritten.
-fn repair(text: &str, out: &mut String) -> bool {
+pub fn repair_json(text: &str, out: &mut String) -> bool {
     out.clear();
     let bytes = text.as_bytes();
     let (mut at, mut copied) = (0, 0);

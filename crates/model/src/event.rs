@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 
 use crate::address::parse_ip;
+use crate::codec::Encoding;
 use crate::json_in::{FromJson, Reader};
-use crate::lenient::{Anything, Expect, Field, FreeObject, Text, Unread, UnreadList, object};
+use crate::lenient::{Anything, Expect, Field, FreeObject, Mentions, Sought, Text, Unread, UnreadList, object};
 use crate::time::Timestamp;
 use crate::unreadable::Unreadable;
 use crate::when::When;
@@ -110,9 +111,94 @@ pub struct LoginEvent<'a> {
     pub wrong_fields: Vec<&'static str>,
     /// The event as it was written, without what is above.
     pub(crate) wire: Wire<'a>,
+    /// The bytes that it was read from.
+    pub(crate) source: Source<'a>,
+}
+
+/// The bytes that an event was read from, and how to read them.
+pub(crate) struct Source<'a>(pub(crate) &'a [u8], pub(crate) Encoding);
+
+impl std::fmt::Debug for Source<'_> {
+    /// The event's fields are shown beside it: not the bytes once more.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+/// `prompt=none`: the user must not be asked anything.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct NoPrompt;
+
+impl Sought for NoPrompt {
+    const TEXT: &'static str = "none";
+}
+
+/// The authentication context by which an application asks for a second factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MultiFactor;
+
+impl Sought for MultiFactor {
+    const TEXT: &'static str = "http://schemas.openid.net/pape/policies/2007/06/multi-factor";
 }
 
 impl LoginEvent<'_> {
+    /// What the event was read from, for who wants fields that are not kept. JSON that no value can be made of
+    /// (half of a surrogate pair, a number beyond what floats hold) is mended in it already.
+    #[must_use]
+    pub fn source(&self) -> (&[u8], Encoding) {
+        (self.source.0, self.source.1)
+    }
+
+    /// Whether the user has a second factor: `user.multifactor` or `user.enrolledFactors` names one.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        let user = self.wire.user.or_empty();
+        user.multifactor.given().is_some_and(|list| list.any) || user.enrolled_factors.given().is_some_and(|l| l.any)
+    }
+
+    /// `user.email`, trimmed.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        trimmed(&self.wire.user.or_empty().email)
+    }
+
+    /// `user.email_verified`.
+    #[must_use]
+    pub fn email_verified(&self) -> Option<bool> {
+        self.wire.user.or_empty().email_verified.given().copied()
+    }
+
+    /// `mfa.remembered`: the browser was remembered when a challenge was passed in it.
+    #[must_use]
+    pub fn browser_is_remembered(&self) -> bool {
+        self.wire.mfa.or_empty().remembered.given().copied().unwrap_or_default()
+    }
+
+    /// `transaction.protocol`, trimmed.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        trimmed(&self.wire.transaction.or_empty().protocol)
+    }
+
+    /// `transaction.idp_initiated`: a SAML login that the identity provider began.
+    #[must_use]
+    pub fn is_idp_initiated(&self) -> bool {
+        self.wire.transaction.or_empty().idp_initiated.given().copied().unwrap_or_default()
+    }
+
+    /// Whether `transaction.prompt` holds `none`: the user must not be asked anything.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.wire.transaction.or_empty().prompt.given().is_some_and(|prompt| prompt.found)
+    }
+
+    /// Whether `transaction.acr_values` asks for a second factor
+    /// (`http://schemas.openid.net/pape/policies/2007/06/multi-factor`).
+    #[must_use]
+    pub fn asks_for_multi_factor(&self) -> bool {
+        self.wire.transaction.or_empty().acr_values.given().is_some_and(|values| values.found)
+    }
+
     /// `request.ip` as it was given, trimmed.
     #[must_use]
     pub fn ip_text(&self) -> Option<&str> {
@@ -422,15 +508,15 @@ wire_objects! {
     /// The protocol transaction.
     Transaction<'a> {
         /// For instance `oidc-basic-profile`.
-        protocol: Unread<Text<'static>>,
+        #[serde(borrow)] protocol: Text<'a>,
         /// Correlates the log records of one transaction.
         #[serde(borrow)] id: Text<'a>,
         /// Requested authentication contexts.
-        acr_values: UnreadList<Unread<Text<'static>>>,
+        acr_values: Mentions<MultiFactor>,
         /// Requested scopes.
         requested_scopes: UnreadList<Unread<Text<'static>>>,
         /// Requested prompts.
-        prompt: UnreadList<Unread<Text<'static>>>,
+        prompt: Mentions<NoPrompt>,
         /// SAML started by the identity provider.
         idp_initiated: bool,
     }
@@ -527,7 +613,11 @@ impl Wire<'_> {
 impl<'a> LoginEvent<'a> {
     /// Checks an event. `wrong_fields` are those of [`Wire::wrong_fields`]; an ordinary event has none.
     #[inline]
-    pub(crate) fn check(mut wire: Wire<'a>, wrong_fields: Vec<&'static str>) -> Result<Self, Unreadable> {
+    pub(crate) fn check(
+        mut wire: Wire<'a>,
+        wrong_fields: Vec<&'static str>,
+        source: Source<'a>,
+    ) -> Result<Self, Unreadable> {
         let id = required("id", std::mem::take(&mut wire.id), MAX_ID_BYTES)?;
         let time = match &wire.time {
             Field::Absent => return Err(Unreadable::Missing("time")),
@@ -565,7 +655,7 @@ impl<'a> LoginEvent<'a> {
             field => Some(required("user.user_id", field, MAX_USER_BYTES)?),
         };
         let address = trimmed(&wire.request.or_empty().ip).and_then(parse_ip);
-        Ok(LoginEvent { id, time, stage, outcome, tenant_id, user_id, address, wrong_fields, wire })
+        Ok(LoginEvent { id, time, stage, outcome, tenant_id, user_id, address, wrong_fields, wire, source })
     }
 }
 

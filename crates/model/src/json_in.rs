@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::lenient::{Anything, Expect, Field, FreeObject, Text, Unread, UnreadList};
+use crate::lenient::{Anything, Expect, Field, FreeObject, Mentions, Sought, Text, Unread, UnreadList};
 
 /// Deepest nesting of skipped values that is read here, well within what records may have at all.
 const MAX_SKIPPED_DEPTH: u32 = 64;
@@ -91,7 +91,13 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for UnreadList<T> {
     fn read(&mut self, json: &mut Reader<'a>) -> Option<()> {
-        json.list(|_: T| ())
+        json.list(|_: T| self.any = true)
+    }
+}
+
+impl<'a, S: Sought> FromJson<'a> for Mentions<S> {
+    fn read(&mut self, json: &mut Reader<'a>) -> Option<()> {
+        json.list(|Text(text): Text<'a>| self.see(&text))
     }
 }
 

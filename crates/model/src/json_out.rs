@@ -59,6 +59,9 @@ macro_rules! is_absent {
     ($value:expr, "Prompts::is_empty") => {
         Prompts::is_empty($value)
     };
+    ($value:expr, "Names::is_empty") => {
+        Names::is_empty($value)
+    };
 }
 
 /// A name as it stands in an object, behind a comma.

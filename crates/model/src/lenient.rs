@@ -313,23 +313,64 @@ impl<'de> Expect<'de> for Unread<Text<'static>> {
     }
 }
 
-/// A list of which every element is held to its type and nobody asks for one.
+/// A list of which every element is held to its type, and is kept only whether there is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct UnreadList<T>(PhantomData<T>);
+pub(crate) struct UnreadList<T> {
+    pub(crate) any: bool,
+    element: PhantomData<T>,
+}
 
 impl<T> Default for UnreadList<T> {
     fn default() -> Self {
-        Self(PhantomData)
+        Self { any: false, element: PhantomData }
     }
 }
 
 impl<'de, T: Expect<'de>> Expect<'de> for UnreadList<T> {
     fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let mut right = true;
+        let (mut right, mut list) = (true, Self::default());
         while let Some(element) = seq.next_element::<Field<T>>()? {
             right &= element.given().is_some();
+            list.any = true;
         }
-        Ok(right.then(Self::default))
+        Ok(right.then_some(list))
+    }
+}
+
+/// A text that is looked for in a list.
+pub(crate) trait Sought {
+    const TEXT: &'static str;
+}
+
+/// A list of texts, of which is kept only whether one is the text that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mentions<S> {
+    pub(crate) found: bool,
+    sought: PhantomData<S>,
+}
+
+impl<S> Default for Mentions<S> {
+    fn default() -> Self {
+        Self { found: false, sought: PhantomData }
+    }
+}
+
+impl<S: Sought> Mentions<S> {
+    pub(crate) fn see(&mut self, text: &str) {
+        self.found |= text == S::TEXT;
+    }
+}
+
+impl<'de, S: Sought> Expect<'de> for Mentions<S> {
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let (mut right, mut list) = (true, Self::default());
+        while let Some(element) = seq.next_element::<Field<Text<'de>>>()? {
+            match element.given() {
+                Some(Text(text)) => list.see(text),
+                None => right = false,
+            }
+        }
+        Ok(right.then_some(list))
     }
 }
 
@@ -423,6 +464,18 @@ impl<T: JsonSchema> JsonSchema for UnreadList<T> {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         <Vec<T>>::json_schema(generator)
+    }
+}
+
+impl<S> JsonSchema for Mentions<S> {
+    fn inline_schema() -> bool {
+        <Vec<Text<'static>>>::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        <Vec<Text<'static>>>::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<Text<'static>>>::json_schema(generator)
     }
 }
 

@@ -10,7 +10,9 @@
 
 pub mod address;
 pub mod assessment;
+pub mod audit_record;
 pub mod codec;
+pub mod command;
 pub mod country;
 pub mod event;
 pub mod evidence;
@@ -33,4 +35,4 @@ pub use event::{LoginEvent, Outcome, Stage};
 pub use log_record::LogRecord;
 pub use time::Timestamp;
 pub use unreadable::Unreadable;
-pub use verdict::{Action, Decision, Reason, Verdict};
+pub use verdict::{Action, Decision, DecisionDetail, Reason, Verdict};

@@ -270,7 +270,8 @@ record! {
         #[schemars(with = "Option<RiskAssessment>")]
         pub risk_assessment as "riskAssessment" unless "Option::is_none": Option<Risk<'a>>,
         /// What was decided.
-        pub decision unless "Option::is_none": Option<Decision>,
+        #[schemars(with = "Option<Decision>")]
+        pub decision unless "Option::is_none": Option<&'a Decision>,
     }
 
     /// The autonomous system of an address.
@@ -368,7 +369,7 @@ pub struct LogContext<'a> {
     /// What the event's user agent says.
     pub agent: Option<&'a AgentFacts>,
     /// The attempt's assessment and decision.
-    pub assessed: Option<(&'a RiskAssessment, Decision)>,
+    pub assessed: Option<(&'a RiskAssessment, &'a Decision)>,
     /// When the attempt was, where this event completes one.
     pub attempted_at: Option<Timestamp>,
 }
@@ -439,7 +440,9 @@ fn details<'a>(
     let first_factor = prompts.iter().filter_map(|prompt| prompt.completed_at).min();
     let initiated_at = context.attempted_at.map_or_else(|| first_factor.unwrap_or(time).min(time), |t| t.0);
     let completed_at = (context.kind != LogType::MfaRequired).then_some(time);
-    let mfa_required = context.assessed.filter(|_| context.kind == LogType::MfaRequired);
+    // A login that no assessor was asked about is logged without an assessment.
+    let risk = context.assessed.map(|(risk, _)| risk).filter(|risk| risk.assessments().next().is_some());
+    let mfa_required = risk.filter(|_| context.kind == LogType::MfaRequired);
     let network = context.address.and_then(|facts| facts.network.as_ref());
     LogDetails {
         event_id: cut(&event.id),
@@ -459,9 +462,9 @@ fn details<'a>(
             number: network.number,
             organization: network.organization.as_deref().map(cut),
         }),
-        confidence: mfa_required.map(|(risk, _)| risk.confidence),
+        confidence: mfa_required.map(|risk| risk.confidence),
         version: mfa_required.map(|_| Word(RiskAssessment::VERSION)),
-        risk_assessment: context.assessed.map(|(risk, _)| risk.into()),
+        risk_assessment: risk.map(Into::into),
         decision: context.assessed.map(|(_, decision)| decision),
     }
 }

@@ -3,6 +3,8 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::json;
 
+use crate::audit_record::AuditRecord;
+use crate::command::Command;
 use crate::event::Wire;
 use crate::log_record::LogRecord;
 use crate::verdict::Verdict;
@@ -42,6 +44,18 @@ pub fn verdict() -> Schema {
 #[must_use]
 pub fn tenant_log() -> Schema {
     titled(output().into_root_schema_for::<LogRecord<'static>>(), "TenantLogRecord")
+}
+
+/// The schema of a tenant log record that tells of a change of settings.
+#[must_use]
+pub fn tenant_audit() -> Schema {
+    titled(output().into_root_schema_for::<AuditRecord<'static>>(), "TenantAuditRecord")
+}
+
+/// The schema of an order to the owner of a partition.
+#[must_use]
+pub fn command() -> Schema {
+    titled(input().into_root_schema_for::<Command>(), "Command")
 }
 
 fn titled(mut schema: Schema, title: &str) -> Schema {

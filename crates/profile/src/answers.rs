@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::assessment::{Category, ListDetails, NamedPoint, Speed, TravelDetails};
-use model::{Answer, Assessment, Confidence, Decision, Details, RiskAssessment, Timestamp};
+use model::{Action, Answer, Assessment, Confidence, Decision, Details, Reason, RiskAssessment, Timestamp};
 
 use crate::geometry::Spot;
 
@@ -107,6 +107,23 @@ pub struct StoredAssessment {
 }
 
 impl StoredAssessment {
+    /// That of an attempt which is not assessed.
+    #[must_use]
+    pub fn none(time: Timestamp, data_set: u32) -> Self {
+        Self {
+            time,
+            confidence: Confidence::Neutral,
+            impossible_travel: None,
+            travel: None,
+            new_device: None,
+            cookie_known: false,
+            untrusted_ip: None,
+            entry: None,
+            decision: Decision::new(Action::None, Reason::NotAssessed),
+            data_set,
+        }
+    }
+
     /// The assessment as it is written.
     #[must_use]
     pub fn risk_assessment(&self) -> RiskAssessment {

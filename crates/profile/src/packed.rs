@@ -457,7 +457,7 @@ mod tests {
             cookie_known: true,
             untrusted_ip: stored(Answer::ListedVpn),
             entry: Some(StoredEntry { ip, prefix_len: 24, source: "list".into(), category: Category::Vpn }),
-            decision: Decision { action: Action::Challenge, reason: Reason::ConfidenceLow },
+            decision: Decision::new(Action::Challenge, Reason::ConfidenceLow),
             data_set: u32::MAX,
         }
     }

@@ -10,6 +10,7 @@
 //! | numbers | with a travel: number of the spot it is from, of the spot it is to, time between both (signed) |
 //! | number | number of the set of data versions |
 //! | 1 + 4 or 16 + 1 + text + 1 | with an entry of a list: kind of address, address, length of the prefix, source, category |
+//! | 1 + 1 + texts | with a decision that is not by the confidence alone: action and reason, flags, then what there is of rule, message, factors, rules in error |
 //!
 //! The head is of one length and at one place, so that it can be compared and marked as it stands. The
 //! words are one integer: from the lowest bit the combined confidence (2 bits), then for each assessor
@@ -17,9 +18,10 @@
 //! [`words`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use model::assessment::Category;
-use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
+use model::{Action, Answer, Confidence, Decision, DecisionDetail, Reason, Timestamp};
 
 use crate::answers::{StoredAnswer, StoredAssessment, StoredEntry, StoredTravel};
 use crate::bytes::{Reader, Writer, instant};
@@ -42,7 +44,23 @@ mod words {
     pub(super) const CHALLENGE: u32 = 1 << 27;
     pub(super) const SUCCESS_LOGGED: u32 = 1 << 28;
     pub(super) const LISTED: u32 = 1 << 29;
+    /// The decision stands at the end; without this it follows from [`CHALLENGE`] alone.
+    pub(super) const DECIDED: u32 = 1 << 30;
 }
+
+/// Flags of a decision.
+mod decided {
+    pub(super) const RULE: u8 = 1;
+    pub(super) const MESSAGE: u8 = 2;
+    pub(super) const MAY_REMEMBER: u8 = 4;
+    pub(super) const MAY_NOT_REMEMBER: u8 = 8;
+    pub(super) const INTERACTION: u8 = 16;
+    pub(super) const FACTORS: u8 = 32;
+    pub(super) const RULE_ERRORS: u8 = 64;
+}
+
+/// Most names in a list of a decision. Settings allow fewer.
+const MAX_NAMES: usize = 16;
 
 /// Kinds of an address.
 const IPV4: u8 = 4;
@@ -116,6 +134,99 @@ pub(crate) fn write<'s>(
         out.text(source);
         out.byte(*category as u8);
     }
+    if !is_by_confidence(&stored.decision) {
+        write_decision(out, &stored.decision);
+    }
+}
+
+/// Whether the decision is one of the two that a flag tells.
+fn is_by_confidence(decision: &Decision) -> bool {
+    let simple = matches!(
+        (decision.action, decision.reason),
+        (Action::Challenge, Reason::ConfidenceLow) | (Action::None, Reason::ConfidenceNotLow)
+    );
+    simple && decision.detail.is_none()
+}
+
+fn write_decision(out: &mut Writer, decision: &Decision) {
+    out.byte(decision.action as u8 | (decision.reason as u8) << 4);
+    let Some(detail) = &decision.detail else { return out.byte(0) };
+    let flag = |is_set: bool, bit| if is_set { bit } else { 0 };
+    out.byte(
+        flag(detail.rule.is_some(), decided::RULE)
+            | flag(detail.message.is_some(), decided::MESSAGE)
+            | flag(detail.allow_remember_browser == Some(true), decided::MAY_REMEMBER)
+            | flag(detail.allow_remember_browser == Some(false), decided::MAY_NOT_REMEMBER)
+            | flag(detail.interaction_required, decided::INTERACTION)
+            | flag(!detail.factors.is_empty(), decided::FACTORS)
+            | flag(!detail.rule_errors.is_empty(), decided::RULE_ERRORS),
+    );
+    detail.rule.iter().chain(&detail.message).for_each(|text| out.text(text));
+    for names in [&detail.factors, &detail.rule_errors] {
+        if !names.is_empty() {
+            let kept = names.len().min(MAX_NAMES);
+            out.number(kept as u64);
+            names[..kept].iter().for_each(|name| out.text(name));
+        }
+    }
+}
+
+/// A decision as it lies in a record: its texts are not read yet.
+struct PackedDecision<'r> {
+    action: Action,
+    reason: Reason,
+    flags: u8,
+    rule: Option<&'r str>,
+    message: Option<&'r str>,
+    factors: Reader<'r>,
+    rule_errors: Reader<'r>,
+}
+
+impl<'r> PackedDecision<'r> {
+    fn read(from: &mut Reader<'r>) -> Option<Self> {
+        let kind = from.byte()?;
+        let action = Action::ALL.into_iter().find(|known| *known as u8 == kind & 0x0f)?;
+        let reason = Reason::ALL.into_iter().find(|known| *known as u8 == kind >> 4)?;
+        let flags = from.byte()?;
+        let text = |from: &mut Reader<'r>, bit: u8| if flags & bit != 0 { from.text().map(Some) } else { Some(None) };
+        let (rule, message) = (text(from, decided::RULE)?, text(from, decided::MESSAGE)?);
+        let names = |from: &mut Reader<'r>, bit: u8| {
+            let list = Reader(from.0);
+            if flags & bit != 0 {
+                let count = from.index().filter(|count| (1..=MAX_NAMES).contains(count))?;
+                for _ in 0..count {
+                    from.text()?;
+                }
+            }
+            Some(list)
+        };
+        let (factors, rule_errors) = (names(from, decided::FACTORS)?, names(from, decided::RULE_ERRORS)?);
+        Some(Self { action, reason, flags, rule, message, factors, rule_errors })
+    }
+
+    fn unpack(self) -> Decision {
+        let is_set = |bit| self.flags & bit != 0;
+        let names = |mut list: Reader<'_>, bit: u8| -> Vec<Arc<str>> {
+            let count = if is_set(bit) { list.index().unwrap_or_default() } else { 0 };
+            (0..count.min(MAX_NAMES)).filter_map(|_| list.text().map(Arc::from)).collect()
+        };
+        let allow = match (is_set(decided::MAY_REMEMBER), is_set(decided::MAY_NOT_REMEMBER)) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        };
+        let detail = (self.flags != 0).then(|| {
+            Arc::new(DecisionDetail {
+                rule: self.rule.map(Arc::from),
+                message: self.message.map(Arc::from),
+                allow_remember_browser: allow,
+                factors: names(self.factors, decided::FACTORS),
+                interaction_required: is_set(decided::INTERACTION),
+                rule_errors: names(self.rule_errors, decided::RULE_ERRORS),
+            })
+        });
+        Decision { action: self.action, reason: self.reason, detail }
+    }
 }
 
 fn pack_words(stored: &StoredAssessment, success_logged: bool) -> u32 {
@@ -132,6 +243,7 @@ fn pack_words(stored: &StoredAssessment, success_logged: bool) -> u32 {
         | flag(stored.decision.action == Action::Challenge, words::CHALLENGE)
         | flag(success_logged, words::SUCCESS_LOGGED)
         | flag(stored.entry.is_some(), words::LISTED)
+        | flag(!is_by_confidence(&stored.decision), words::DECIDED)
 }
 
 /// The numbers of the spots that a record names.
@@ -154,10 +266,10 @@ pub(crate) fn read(from: &mut Reader<'_>, spots: &[Option<Spot>]) -> Option<(Hea
     let head = Head::of(from.0)?;
     let parts = Parts::read(from, spots)?;
     let is_set = |bit| parts.words & bit != 0;
-    let decision = if is_set(words::CHALLENGE) {
-        Decision { action: Action::Challenge, reason: Reason::ConfidenceLow }
-    } else {
-        Decision { action: Action::None, reason: Reason::ConfidenceNotLow }
+    let decision = match parts.decision {
+        Some(decided) => decided.unpack(),
+        None if is_set(words::CHALLENGE) => Decision::new(Action::Challenge, Reason::ConfidenceLow),
+        None => Decision::new(Action::None, Reason::ConfidenceNotLow),
     };
     let assessment = StoredAssessment {
         time: head.time,
@@ -205,6 +317,9 @@ pub(crate) fn check(record: &[u8], spots: &[Option<Spot>]) -> Option<()> {
     if words & words::LISTED != 0 {
         entry(&mut from)?;
     }
+    if words & words::DECIDED != 0 {
+        PackedDecision::read(&mut from)?;
+    }
     from.0.is_empty().then_some(())
 }
 
@@ -215,6 +330,7 @@ struct Parts<'r, 's> {
     travel: Option<(u8, &'s Spot, Timestamp, &'s Spot)>,
     data_set: u32,
     entry: Option<(IpAddr, u8, &'r str, Category)>,
+    decision: Option<PackedDecision<'r>>,
 }
 
 impl<'r, 's> Parts<'r, 's> {
@@ -234,7 +350,8 @@ impl<'r, 's> Parts<'r, 's> {
         };
         let data_set = from.number()?.try_into().ok()?;
         let entry = if words & words::LISTED != 0 { Some(entry(from)?) } else { None };
-        Some(Self { words, answers, travel, data_set, entry })
+        let decision = if words & words::DECIDED != 0 { Some(PackedDecision::read(from)?) } else { None };
+        Some(Self { words, answers, travel, data_set, entry, decision })
     }
 }
 

@@ -350,7 +350,11 @@ impl Jwt {
             Ok(keys) if problems.is_empty() => Arc::new(keys),
             Ok(_) => return Err(problems),
             Err(error) => {
-                problems.push(format!("jwt.jwks: {error}"));
+                problems.push(match &config.jwks {
+                    JwksSource::File(path) => format!("jwt.jwks: {}: {error}", path.display()),
+                    // It is named in the error.
+                    JwksSource::Url(_) => format!("jwt.jwks: {error}"),
+                });
                 return Err(problems);
             }
         };

@@ -61,6 +61,7 @@ fn class(facts: &AddressFacts, settings: &Settings) -> AddressClass {
 /// An attempt from the last place with the known device.
 fn attempt(facts: &AddressFacts) -> Attempt {
     Attempt {
+        has_browser: true,
         time: Timestamp(NOW),
         address: "192.0.2.1".parse().ok(),
         class: class(facts, &Settings::default()),

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod backtest;
 pub mod check;
 pub mod demo;
 pub mod logs;
@@ -35,6 +36,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Score JSON lines without Kafka: one verdict a scored attempt on standard output.
     Score(score::ScoreArgs),
+    /// Score a recorded stream with two settings: what would have changed.
+    Backtest(backtest::BacktestArgs),
     /// Show and explain tenant log records: from the topic, or from files.
     Logs(Box<logs::LogsArgs>),
     /// Check configuration, databases and lists, and print the configuration in force.
@@ -52,6 +55,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Score(args) => args.run(),
+            Command::Backtest(args) => args.run(),
             Command::Logs(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Topics(args) => args.run(),

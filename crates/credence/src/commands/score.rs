@@ -39,6 +39,9 @@ pub struct ScoreArgs {
     /// Also write the lines that cannot be read, as {line, reason, ...}.
     #[arg(long, value_name = "FILE")]
     dead: Option<PathBuf>,
+    /// Settings documents of tenants: JSON lines or a JSON array.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Files of events, one JSON object a line; standard input when there is none.
     files: Vec<PathBuf>,
 }
@@ -64,12 +67,13 @@ impl ScoreArgs {
         let files = if self.config.print_config { Files::default() } else { Files::open(&self, &mut problems) };
         let Some(config) = self.config.read_beside(problems)? else { return Ok(ExitCode::SUCCESS) };
         let loaded = data::load(&config, &Agents::default())?;
+        let tenants = data::tenants(&config, self.settings.as_deref())?;
         for warning in data::warnings(&config, &loaded) {
             eprintln!("credence: warning: {warning}");
         }
         let scoring = Scoring::new(Encoding::Json, &config.environment_name);
         let mut run = ScoreRun {
-            context: data::context(&config, Arc::new(loaded.snapshot), &data::fingerprints(&config)),
+            context: data::context(&config, &tenants, Arc::new(loaded.snapshot)),
             scoring: if self.logs.is_some() { scoring } else { scoring.without_logs() },
             partition: Partition::default(),
             encoded: Encoded::default(),

@@ -173,8 +173,8 @@ fn from_environment(
             None => all_keys().find(|key| variable_of(key) == *name),
         };
         match key {
-            // Several deny lists stand behind each other, with a semicolon between.
-            Some(key) if key == "data.deny_lists" => {
+            // Several deny lists or tokens stand behind each other, with a semicolon between.
+            Some(key) if key == "data.deny_lists" || key == "api.tokens" => {
                 let value = value.split(';').map(|list| list.trim().to_owned()).collect();
                 assignments.push(Assignment { origin, key, value });
             }

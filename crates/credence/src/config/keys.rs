@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use admin::auth::StaticToken;
 use assess::settings::{SettingError, nearest};
 use model::codec::Encoding;
+use policy::document::MfaPolicy;
 
 use super::assignments::DENY_LIST_FORM;
 use super::{Assignment, Config, ConfigError, LogFormat, deny_list_text, parse_deny_list, resolve};
@@ -135,6 +137,13 @@ keys! {
         |c| text(&c.topic_dead), |c, a| c.topic_dead = kafka_name(a)?;
     "topics.settings", "Topic of the tenants' settings documents.", KAFKA_NAME,
         |c| text(&c.topic_settings), |c, a| c.topic_settings = kafka_name(a)?;
+    "policy.mfa", "Who is asked for a second factor, where a tenant's document does not say; unset: who logs in with \
+        low confidence, whether he has a second factor or not.",
+        "unset, never, all-applications, confidence-score",
+        |c| text(c.mfa_policy.as_str()), |c, a| c.mfa_policy = MfaPolicy::parse(a.text().trim())?;
+    "policy.risk_assessment", "Whether logins are assessed and logged where the policy does not need it.",
+        "true, false",
+        |c| number(c.risk_assessment), |c, a| c.risk_assessment = a.text().trim().parse().ok()?;
     "output.encoding", "How verdicts and log records are written.", "json, msgpack",
         |c| text(match c.encoding { Encoding::Json => "json", Encoding::MessagePack => "msgpack" }),
         |c, a| c.encoding = match a.text().trim() {
@@ -147,6 +156,27 @@ keys! {
     "admin.listen", "Where /metrics, /livez and /readyz are served.", "an IP address and a port",
         |c| text(&c.admin_listen),
         |c, a| c.admin_listen = words(a, 100).filter(|l| l.parse::<std::net::SocketAddr>().is_ok())?;
+    "api.jwks", "Where the keys are that JWTs for the settings API are checked with (RS256, ES256).",
+        "a path, or an https URL",
+        |c| c.api_jwks.as_deref().map_or(Shown::Unset, text),
+        |c, a| c.api_jwks = Some(jwks(a)?);
+    "api.jwt_issuer", "Who makes these JWTs (`iss`).", "1 to 1024 bytes",
+        |c| unset_if_empty(&c.api_jwt_issuer), |c, a| c.api_jwt_issuer = words(a, 1024)?;
+    "api.jwt_audience", "For whom they are made (`aud`).", "1 to 1024 bytes",
+        |c| unset_if_empty(&c.api_jwt_audience), |c, a| c.api_jwt_audience = words(a, 1024)?;
+    "api.jwt_tenant_claim", "The claim that names the tenant.", "1 to 256 bytes",
+        |c| text(&c.api_jwt_tenant_claim), |c, a| c.api_jwt_tenant_claim = words(a, 256)?;
+    "api.jwt_leeway_seconds", "By how much the clocks of issuer and instance may differ.", "0 to 600 seconds",
+        |c| number(c.api_jwt_leeway_s), |c, a| c.api_jwt_leeway_s = whole(a, 0, 600)?;
+    "api.tokens", "Tokens for the settings API that do not change, each known by its SHA-256 in hexadecimal digits.",
+        STATIC_TOKEN_FORM,
+        |c| Shown::List(c.api_tokens.iter().map(static_token_text).collect()),
+        |c, a| c.api_tokens =
+            a.value.iter().filter(|v| !v.trim().is_empty()).map(|v| static_token(v)).collect::<Option<_>>()?;
+    "api.requests_per_second", "Requests to the settings API with a token, or with all JWTs of a tenant together.",
+        "1 to 100000", |c| number(c.api_requests_per_s), |c, a| c.api_requests_per_s = whole(a, 1, 100_000)? as u32;
+    "api.burst", "Such requests at once, after a pause.", "1 to 100000",
+        |c| number(c.api_burst), |c, a| c.api_burst = whole(a, 1, 100_000)? as u32;
     "state.folder", "Local copy of the profiles; without one, it is temporary and read anew at each start.", "a path",
         |c| path(&c.state_folder),
         |c, a| c.state_folder = Some(resolve(a.base(), &words(a, 4096)?));
@@ -166,6 +196,45 @@ keys! {
         |c| text(&c.log_level),
         |c, a| c.log_level =
             words(a, 10).filter(|l| ["error", "warn", "info", "debug", "trace"].contains(&l.as_str()))?;
+}
+
+/// What a static token may be.
+const STATIC_TOKEN_FORM: &str =
+    "a list of name=NAME,sha256=DIGITS,tenant=TENANT or *,scopes=SCOPE SCOPE ...; scopes are those of the API";
+
+fn unset_if_empty(value: &str) -> Shown {
+    if value.is_empty() { Shown::Unset } else { text(value) }
+}
+
+fn jwks(assignment: &Assignment) -> Option<String> {
+    let value = words(assignment, 4096)?;
+    let is_url = value.starts_with("https://") || value.starts_with("http://");
+    Some(if is_url { value } else { resolve(assignment.base(), &value).to_string_lossy().into_owned() })
+}
+
+fn static_token(text: &str) -> Option<StaticToken> {
+    let (mut name, mut sha256, mut tenant, mut scopes) = (None, None, None, None);
+    for field in text.split(',') {
+        let (key, value) = field.split_once('=')?;
+        let value = value.trim().to_owned();
+        let place = match key.trim() {
+            "name" => &mut name,
+            "sha256" => &mut sha256,
+            "tenant" => &mut tenant,
+            "scopes" => &mut scopes,
+            _ => return None,
+        };
+        if place.replace(value).is_some() {
+            return None;
+        }
+    }
+    let scopes = scopes?.split_whitespace().map(str::to_owned).collect();
+    Some(StaticToken { name: name?, sha256: sha256?, tenant: tenant?, scopes })
+}
+
+/// A static token as it is shown. Its hash is no secret, but nothing that has to be seen.
+fn static_token_text(token: &StaticToken) -> String {
+    format!("name={},sha256={MASK},tenant={},scopes={}", token.name, token.tenant, token.scopes.join(" "))
 }
 
 fn hash_key(digits: &str) -> Option<[u8; 16]> {

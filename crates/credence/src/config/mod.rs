@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use admin::auth::StaticToken;
 use assess::Settings;
 use intel::{DenyListSource, Sources};
 use model::codec::Encoding;
+use policy::document::MfaPolicy;
 
 pub use assignments::{Assignment, ConfigError, Origin, parse_deny_list};
 pub use keys::{KEYS, PROPERTIES_PREFIX, all_keys};
@@ -55,6 +57,10 @@ pub struct Config {
     pub topic_dead: String,
     /// Topic of the tenants' settings documents.
     pub topic_settings: String,
+    /// Who is asked for a second factor, where a tenant's document does not say.
+    pub mfa_policy: MfaPolicy,
+    /// Whether logins are assessed where the policy does not need it and a tenant's document does not say.
+    pub risk_assessment: bool,
     /// How verdicts and log records are written.
     pub encoding: Encoding,
     /// Name of the deployment in log records.
@@ -63,6 +69,22 @@ pub struct Config {
     pub log_challenges: bool,
     /// Where /metrics and the health checks are served.
     pub admin_listen: String,
+    /// Where the keys are that JWTs for the settings API are checked with: a path or a URL.
+    pub api_jwks: Option<String>,
+    /// Who makes these JWTs.
+    pub api_jwt_issuer: String,
+    /// For whom they are made.
+    pub api_jwt_audience: String,
+    /// The claim that names the tenant.
+    pub api_jwt_tenant_claim: String,
+    /// By how much clocks may differ, in seconds.
+    pub api_jwt_leeway_s: u64,
+    /// Tokens for the settings API that do not change.
+    pub api_tokens: Vec<StaticToken>,
+    /// Requests a second of a token, or of all JWTs of a tenant.
+    pub api_requests_per_s: u32,
+    /// Requests of them at once.
+    pub api_burst: u32,
     /// Time between two commits.
     pub commit_interval: Duration,
     /// Records of a batch at most.
@@ -101,10 +123,20 @@ impl Default for Config {
             topic_profiles: "credence-profiles".to_owned(),
             topic_dead: "login-events-dead".to_owned(),
             topic_settings: "tenant-settings".to_owned(),
+            mfa_policy: MfaPolicy::Unset,
+            risk_assessment: false,
             encoding: Encoding::Json,
             environment_name: "credence".to_owned(),
             log_challenges: true,
             admin_listen: "127.0.0.1:9464".to_owned(),
+            api_jwks: None,
+            api_jwt_issuer: String::new(),
+            api_jwt_audience: String::new(),
+            api_jwt_tenant_claim: "tenant".to_owned(),
+            api_jwt_leeway_s: 60,
+            api_tokens: Vec::new(),
+            api_requests_per_s: 10,
+            api_burst: 50,
             commit_interval: Duration::from_millis(100),
             commit_max_records: 10_000,
             max_in_flight: 20_000,

@@ -31,6 +31,10 @@ pub struct Later {
 pub fn login(record: &Value, later: &Later) -> Vec<Section> {
     let data = &record["data"];
     let risk = &data["details"]["riskAssessment"];
+    if data["type"] == "sapi" {
+        let shown = change(record).iter().map(|text| printable(text).into_owned()).collect();
+        return vec![Section { title: "A change of settings", sentences: shown }];
+    }
     let sections = [
         ("Who, when, from where", who(record)),
         ("What was seen", seen(data)),
@@ -46,6 +50,31 @@ pub fn login(record: &Value, later: &Later) -> Vec<Section> {
         .map(|(title, texts)| Section { title, sentences: shown(texts) })
         .filter(|section| !section.sentences.is_empty())
         .collect()
+}
+
+/// Who changed what over the settings API.
+fn change(record: &Value) -> Vec<String> {
+    let data = &record["data"];
+    let request = &data["details"]["request"];
+    let of = |key: &str| text(request, key).map(marked).unwrap_or_else(|| "?".to_owned());
+    let who = text(data, "client_name").map(marked).unwrap_or_else(|| "somebody".to_owned());
+    let from = text(data, "ip").map(|ip| format!(" from {ip}")).unwrap_or_default();
+    let tenant = text(data, "tenant_name").map(marked).unwrap_or_else(|| "?".to_owned());
+    let mut sentences = vec![format!(
+        "On {}, {who} called {} {} for tenant {tenant}{from}.",
+        time(&data["date"]),
+        of("method"),
+        of("path")
+    )];
+    sentences.extend(text(data, "user_id").map(|user| format!("It is about user {}.", marked(user))));
+    if !request["body"].is_null() {
+        sentences.push(format!("What was sent: {}", request["body"]));
+    }
+    let scopes = request["auth"]["credentials"]["scopes"].as_array().into_iter().flatten();
+    let scopes = words(scopes.map(|scope| scope.as_str().map(marked)));
+    sentences.extend(scopes.map(|scopes| format!("The token allowed it by {scopes}.")));
+    sentences.push(format!("The record is {}.", marked(&record_id(record))));
+    sentences
 }
 
 /// The text at a key, where there is one that is not empty.
@@ -90,7 +119,6 @@ fn who(record: &Value) -> Vec<String> {
         ("fu", _) => ("tried to log in", ", and is not known"),
         ("mfar", "deny") => ("tried to log in", ", and was refused"),
         ("mfar", _) => ("tried to log in", ", and was asked for more"),
-        ("sapi", _) => ("called the API", ""),
         _ => ("left this record", ""),
     };
     let tenant = text(data, "tenant_name").map(|tenant| format!(" of tenant {}", marked(tenant))).unwrap_or_default();

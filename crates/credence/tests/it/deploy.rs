@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use credence::config::{Config, Inputs};
-use credence::metrics::{DataMetrics, ScoringMetrics};
+use credence::metrics::{DataMetrics, ScoringMetrics, SettingsMetrics};
 use credence::service::stream_config;
+use credence::tenant_book::Taken;
 use delivery::{Change, Handler, LocalState, Outputs, Source, StateError};
 use engine::StoreStats;
 use intel::SourceInfo;
@@ -159,6 +160,7 @@ impl Registered {
         ScoringMetrics::register(&registry).unwrap().show_state(0, &[StoreStats::default()]);
         let list = SourceInfo { name: "list".to_owned(), version: "0".to_owned(), made_at_s: 0, entries: Some(1) };
         DataMetrics::register(&registry).unwrap().loaded(&[list], 0.0);
+        SettingsMetrics::register(&registry).unwrap().taken(&Taken::InForce, 1, 1);
         let topics = [
             "login-events",
             "login-verdicts",

@@ -391,3 +391,30 @@ fn the_columns_are_those_of_the_documents() {
     let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(header, names.collect::<Vec<_>>().join(",") + "\r\n");
 }
+
+/// Who changed what: the record has its parts elsewhere than a login's.
+#[test]
+fn a_change_of_settings_tells_who_changed_what() {
+    let room = TempDir::with_prefix("credence-logs-").unwrap();
+    let change = json!({
+        "type": "sapi", "description": "Update tenant settings", "client_name": "deploy", "ip": "203.0.113.9",
+        "tenant_name": "acme",
+        "details": { "request": {
+            "method": "put", "path": "/api/v2/guardian/policies", "body": ["confidence-score"],
+            "auth": { "subject": "deploy", "credentials": { "scopes": ["update:mfa_policies"] } }
+        }, "response": { "statusCode": 200 } }
+    });
+    let id = "019cadc69a80000000000000000c002a";
+    fs::write(room.path().join("logs.jsonl"), record(id, "2026-03-02T09:00:00.000Z", change)).unwrap();
+    let line = shown(room.path(), &["--type", "sapi", "logs.jsonl"]);
+    for told in ["acme", "deploy", "203.0.113.9", "PUT /api/v2/guardian/policies", "[\"confidence-score\"]"] {
+        assert!(line.contains(told), "{told}\n{line}");
+    }
+    assert!(shown(room.path(), &["--format", "csv", "logs.jsonl"]).contains(",203.0.113.9,"));
+    let explained = shown(room.path(), &["--explain", id, "logs.jsonl"]);
+    for told in
+        ["`deploy` called `put` `/api/v2/guardian/policies` for tenant `acme` from 203.0.113.9", "update:mfa_policies"]
+    {
+        assert!(explained.contains(told), "{told}\n{explained}");
+    }
+}

@@ -15,3 +15,4 @@ mod schemas;
 mod score;
 mod simulation;
 mod start;
+mod tenants;

@@ -87,6 +87,7 @@ fn every_reference_of_the_asyncapi_document_leads_somewhere() {
         ("tenant-logs", "logs"),
         ("credence-profiles", "profiles"),
         ("login-events-dead", "dead"),
+        ("tenant-settings", "settings"),
     ] {
         assert_eq!(document["channels"][channel]["address"], topic);
     }

@@ -8,6 +8,7 @@ mod duplicates;
 mod learning;
 mod log_records;
 mod model_check;
+mod policy;
 mod properties;
 mod records;
 mod section9;

@@ -11,6 +11,7 @@ use model::evidence::{
     AddressFacts, AgentFacts, DataVersions, GeoRecord, Intelligence, ListMatch, LookupFailed, SourceState,
 };
 use model::{Confidence, Encoding, LoginEvent, Timestamp, is_non_public, parse_network};
+use policy::{Defaults, Tenant, Tenants};
 use profile::{Fingerprints, HashKey, Profile};
 use serde_json::{Value, json};
 
@@ -287,6 +288,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) partition: Partition,
     pub(crate) log_challenges: bool,
+    /// Settings documents by tenant.
+    pub(crate) documents: Vec<(String, Value)>,
     context: Option<Context<Arc<Data>>>,
 }
 
@@ -304,7 +307,14 @@ impl World {
         for (key, value) in pairs {
             settings.set(key, value).unwrap();
         }
-        Self { data, settings, partition: Partition::default(), log_challenges: true, context: None }
+        Self {
+            data,
+            settings,
+            partition: Partition::default(),
+            log_challenges: true,
+            documents: Vec::new(),
+            context: None,
+        }
     }
 
     fn fingerprints() -> Fingerprints {
@@ -354,9 +364,17 @@ impl World {
 
     fn with_context<T>(&mut self, work: impl FnOnce(&mut Partition, &Context<Arc<Data>>) -> T) -> T {
         let context = self.context.get_or_insert_with(|| {
-            let settings = Arc::new(self.settings.clone());
-            Context::new(settings, "settings-1".into(), Arc::new(self.data.clone()), Self::fingerprints())
-                .log_challenges(self.log_challenges)
+            let defaults = Defaults {
+                settings: self.settings.clone(),
+                log_challenges: self.log_challenges,
+                version: "settings-1".into(),
+                ..Defaults::default()
+            };
+            let mut tenants = Tenants::new(Arc::new(Tenant::by_default(&defaults)));
+            for (name, document) in &self.documents {
+                tenants.set(name, Some(Arc::new(Tenant::compile(document, Some(name), &defaults).unwrap())));
+            }
+            Context::of_tenants(&tenants, Arc::new(self.data.clone()), Self::fingerprints())
         });
         work(&mut self.partition, context)
     }
@@ -364,6 +382,10 @@ impl World {
     /// Data or settings were changed: the next event sees them.
     pub(crate) fn changed(&mut self) {
         self.context = None;
+    }
+
+    pub(crate) fn clear_devices(&mut self, user: &str) -> bool {
+        self.partition.clear_devices("acme.example", user, &Self::fingerprints()).unwrap()
     }
 
     pub(crate) fn profile(&mut self, user: &str) -> Profile {

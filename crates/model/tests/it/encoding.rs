@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{put, to_json, with};
 
-const CHALLENGE: Decision = Decision { action: Action::Challenge, reason: Reason::ConfidenceLow };
+static CHALLENGE: Decision = Decision::new(Action::Challenge, Reason::ConfidenceLow);
 
 fn risk() -> RiskAssessment {
     let point = |city: &str, latitude, longitude| NamedPoint {
@@ -76,7 +76,7 @@ fn a_verdict_has_the_references_words() {
         user_id: "u1".into(),
         time: Timestamp(1_772_438_400_500),
         risk_assessment: (&risk).into(),
-        decision: CHALLENGE,
+        decision: &CHALLENGE,
         data_versions: &versions,
     };
     let wanted = json!({
@@ -160,7 +160,7 @@ fn log_records_of_every_type_in_both_encodings() {
             ip: None,
             address: Some(&facts),
             agent: Some(&agent),
-            assessed: Some((&risk, CHALLENGE)),
+            assessed: Some((&risk, &CHALLENGE)),
             attempted_at: Some(Timestamp(1_772_438_390_000)),
         };
         let record = both(&LogRecord::new(&event, LogId::new(event.time, u128::MAX), context));
@@ -233,7 +233,7 @@ fn an_assessment_that_is_written_already_is_used_as_it_is() {
         user_id: "u1".into(),
         time: Timestamp(0),
         risk_assessment: (&risk).into(),
-        decision: CHALLENGE,
+        decision: &CHALLENGE,
         data_versions: &versions,
     };
     let (mut wanted, mut written) = (Vec::new(), Vec::new());

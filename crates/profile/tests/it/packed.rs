@@ -1,10 +1,11 @@
 //! Profiles to bytes and back.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use model::assessment::Category;
 use model::evidence::Version;
-use model::{Action, Answer, Confidence, Decision, Reason, Timestamp};
+use model::{Action, Answer, Confidence, Decision, DecisionDetail, Reason, Timestamp};
 use profile::answers::{StoredAnswer, StoredEntry, StoredTravel};
 use profile::devices::Shown;
 use profile::packed::{CorruptProfile, FORMAT_VERSION, Origin, PackBuffer, pack, pack_into, unpack, unpack_into};
@@ -45,10 +46,24 @@ fn stored_answer() -> impl Strategy<Value = StoredAnswer> {
 }
 
 fn decision() -> impl Strategy<Value = Decision> {
-    prop::sample::select(vec![
-        Decision { action: Action::Challenge, reason: Reason::ConfidenceLow },
-        Decision { action: Action::None, reason: Reason::ConfidenceNotLow },
-    ])
+    let plain = prop::sample::select(vec![
+        Decision::new(Action::Challenge, Reason::ConfidenceLow),
+        Decision::new(Action::None, Reason::ConfidenceNotLow),
+    ]);
+    let name = || ".{0,12}".prop_map(|text| Arc::from(text.as_str()));
+    let names = || prop::collection::vec(name(), 0..9);
+    let detail =
+        (prop::option::of(name()), prop::option::of(name()), any::<Option<bool>>(), names(), any::<bool>(), names());
+    let detail =
+        detail.prop_map(|(rule, message, allow_remember_browser, factors, interaction_required, rule_errors)| {
+            let detail =
+                DecisionDetail { rule, message, allow_remember_browser, factors, interaction_required, rule_errors };
+            // One that says nothing is none.
+            Some(Arc::new(detail)).filter(|detail| **detail != DecisionDetail::default())
+        });
+    let rich = (prop::sample::select(&Action::ALL[..]), prop::sample::select(&Reason::ALL[..]), detail)
+        .prop_map(|(action, reason, detail)| Decision { action, reason, detail });
+    prop_oneof![plain, rich]
 }
 
 fn entry() -> impl Strategy<Value = StoredEntry> {

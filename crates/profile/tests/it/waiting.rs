@@ -15,7 +15,7 @@ fn assessment(time: i64) -> StoredAssessment {
         cookie_known: false,
         untrusted_ip: None,
         entry: None,
-        decision: Decision { action: Action::Challenge, reason: Reason::ConfidenceLow },
+        decision: Decision::new(Action::Challenge, Reason::ConfidenceLow),
         data_set: 0,
     }
 }

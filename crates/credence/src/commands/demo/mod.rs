@@ -4,6 +4,7 @@
 mod report;
 mod scene;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,9 @@ pub struct DemoArgs {
     /// The same seed makes the same logins.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Settings documents of tenants: JSON lines or a JSON array. The tenants of the demo are named in its answers.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Stay up afterwards, to look at /metrics and the topics.
     #[arg(long)]
     keep: bool,
@@ -43,8 +47,16 @@ impl DemoArgs {
         println!("through an embedded Kafka broker: producer -> login-events -> credence -> login-verdicts.\n");
         let step = |text: &str| println!("  {:>4.1} s  {text}", began.elapsed().as_secs_f64());
 
-        let mut scene = Scene::start(self.seed, self.logins)?;
+        let mut scene = Scene::start(self.seed, self.logins, self.settings.as_deref())?;
         step("broker, topics, data and one worker are up");
+        if self.settings.is_some() {
+            let (known, all) = scene.tenants_with_settings();
+            step(&format!(
+                "{} of the demo's tenants have settings of their own; its tenants are {}",
+                known,
+                all.join(", ")
+            ));
+        }
         scene.make_expectations()?;
         step(&format!("{} events made, and scored once without Kafka for comparison", scene.events.len()));
         scene.wait_until_ready()?;

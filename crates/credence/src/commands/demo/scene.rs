@@ -1,6 +1,7 @@
 //! The stage of the demo: broker, data, service, traffic; what was sent and what came back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +13,7 @@ use hdrhistogram::Histogram;
 use intel::{Agents, DenyListSource};
 use model::assessment::Category;
 use model::codec::Encoding;
+use policy::Tenants;
 use sim::{Demo, Labelled, Traffic, TrafficConfig};
 use stream::embedded::Embedded;
 use stream::feed::{FeedRecord, Feeder};
@@ -21,10 +23,14 @@ use tempfile::TempDir;
 
 use crate::config::Config;
 use crate::data;
+use crate::errors::all_errors;
 use crate::scoring::{Encoded, Record, Scoring};
 use crate::service::{Service, connection, topics};
+use crate::settings_file;
 
-/// Partitions of every topic of the demo.
+/// How long the embedded broker may take to acknowledge a settings document.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Partitions of every topic of the demo, but for the settings'.
 const PARTITIONS: i32 = 4;
 /// Records that no reader accepts, sent among the logins.
 const POISON: usize = 32;
@@ -41,6 +47,7 @@ pub(super) struct Scene {
     expected_verdicts: HashMap<Name, Vec<Vec<u8>>>,
     expected_logs: usize,
     config: Config,
+    tenants: Tenants,
     // The broker and the data outlive the service.
     _broker: Embedded,
     _folder: TempDir,
@@ -69,7 +76,7 @@ pub(super) fn name_of(verdict: &serde_json::Value) -> Name {
 }
 
 impl Scene {
-    pub(super) fn start(seed: u64, logins: u64) -> Result<Self> {
+    pub(super) fn start(seed: u64, logins: u64, settings: Option<&Path>) -> Result<Self> {
         let folder = TempDir::with_prefix("credence-demo-").context("no temporary folder can be made")?;
         let files = Demo::write(folder.path())?;
         let mut config = Config::default();
@@ -85,12 +92,28 @@ impl Scene {
         }
         config.admin_listen = "127.0.0.1:0".to_owned();
         let topics = topics(&config);
+        let tenants = data::tenants(&config, settings)?;
         let names = [&topics.events, &topics.verdicts, &topics.logs, &topics.profiles, &topics.dead];
         let mut names = names.map(|name| (name.as_str(), PARTITIONS)).to_vec();
         // Its offsets order all documents, so it has one partition.
         names.push((&topics.settings, 1));
         let broker = Embedded::start(&names)?;
         config.brokers = broker.bootstrap_servers();
+        if let Some(path) = settings {
+            let documents = settings_file::documents(path, &data::defaults(&config))
+                .map_err(|errors| all_errors(&path.display().to_string(), &errors))?;
+            let feeder = Feeder::new(&connection(&config))?;
+            for (tenant, document) in documents {
+                let (key, value) = (tenant.as_bytes(), document.to_string());
+                let record = FeedRecord {
+                    topic: &topics.settings,
+                    key: Some(key),
+                    payload: Some(value.as_bytes()),
+                    ..FeedRecord::default()
+                };
+                feeder.send_and_wait(record, SETTINGS_TIMEOUT)?;
+            }
+        }
         let service = Service::start(config.clone())?;
         let traffic = Traffic::new(TrafficConfig { seed, logins, ..TrafficConfig::default() })?;
         Ok(Self {
@@ -100,6 +123,7 @@ impl Scene {
             expected_verdicts: HashMap::new(),
             expected_logs: 0,
             config,
+            tenants,
             _broker: broker,
             _folder: folder,
         })
@@ -107,6 +131,13 @@ impl Scene {
 
     pub(super) fn brokers(&self) -> &str {
         &self.config.brokers
+    }
+
+    /// How many of the tenants that log in have a settings document, and all who do.
+    pub(super) fn tenants_with_settings(&self) -> (usize, Vec<String>) {
+        let tenants: BTreeSet<String> = self.events.iter().map(|event| event.tenant.to_string()).collect();
+        let own: BTreeSet<&str> = self.tenants.own().map(|(name, _)| name).collect();
+        (tenants.iter().filter(|tenant| own.contains(tenant.as_str())).count(), tenants.into_iter().collect())
     }
 
     pub(super) fn topic_names(&self) -> Vec<String> {
@@ -117,7 +148,7 @@ impl Scene {
     /// Scores everything once in this process: the stream has to give the same verdicts.
     pub(super) fn make_expectations(&mut self) -> Result<()> {
         let loaded = data::load(&self.config, &Agents::default())?;
-        let context = data::context(&self.config, Arc::new(loaded.snapshot), &data::fingerprints(&self.config));
+        let context = data::context(&self.config, &self.tenants, Arc::new(loaded.snapshot));
         let mut scoring = Scoring::new(Encoding::Json, &self.config.environment_name);
         let (mut partition, mut out) = (Partition::default(), Encoded::default());
         for event in &self.events {

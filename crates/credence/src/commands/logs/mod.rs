@@ -140,7 +140,7 @@ impl LogsArgs {
                         Timestamp(before.0.saturating_sub(DEFAULT_SINCE_MS))
                     });
                     filter.since = Some(since);
-                    Part::UpToNow { since, now }
+                    Part::UpToNow { since }
                 }
             };
             Source::Topic(Box::new(config), part)

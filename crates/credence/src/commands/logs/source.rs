@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use model::Timestamp;
 use model::time::MINUTE_MS;
 use stream::Connection;
-use stream::tail::{From, Isolation, Record, Tail};
+use stream::tail::{From, Isolation, Tail};
 
 use super::entry::Entry;
 use crate::commands::score::{Line, open_input, read_line};
@@ -23,8 +23,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const MAX_NAMED: u64 = 20;
 /// Pause between two looks at whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long nothing may come before the end of the topic is taken for reached.
-const END_AFTER: Duration = Duration::from_secs(3);
+/// How long nothing may come before the end is reached.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How far the clock of a login may be ahead of those that give records their timestamps, in milliseconds.
 const CLOCK_SLACK_MS: i64 = 10 * MINUTE_MS;
 
@@ -139,8 +139,6 @@ pub(super) enum Part {
     UpToNow {
         /// Of the first login that is wanted.
         since: Timestamp,
-        /// What is now.
-        now: Timestamp,
     },
     /// From this time on, or from now on, without an end.
     Follow {
@@ -158,77 +156,38 @@ pub(super) fn read_topic(
     to: &mut dyn Reader,
     unread: &mut Unread,
 ) -> Result<()> {
-    let mut records = Records::new(connection, topic, part)?;
-    if let Part::Follow { .. } = part {
-        eprintln!("credence: following {topic}, {} partitions", records.tail.partitions());
+    // A record is written after its login, by clocks that may differ.
+    let from_ms = |since: Timestamp| From::Time(since.0.saturating_sub(CLOCK_SLACK_MS));
+    let (from, ends) = match part {
+        Part::UpToNow { since } => (from_ms(since), true),
+        Part::Follow { since } => (since.map_or(From::End, from_ms), false),
+    };
+    let mut tail = Tail::new(connection, topic, from, Isolation::Committed)?;
+    if !ends {
+        eprintln!("credence: following {topic}, {} partitions", tail.partitions());
     }
+    let mut came_last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        match records.next()? {
-            Next::Record(record) => {
-                let place = format_args!("{topic}, partition {}, offset {}", record.partition, record.offset);
-                let payload = record.payload.as_deref().unwrap_or_default();
-                if unread.hand_over(&place, payload, record.header("content-type"), to)?.is_break() {
-                    break;
-                }
+        if ends && tail.is_caught_up() {
+            break;
+        }
+        let Some(record) = tail.next(LOOK)? else {
+            to.idle()?;
+            if ends && came_last.elapsed() > PATIENCE {
+                bail!("nothing came from topic {topic} for {PATIENCE:?}, and its end is not reached");
             }
-            Next::Older => {}
-            Next::Quiet => to.idle()?,
-            Next::End => break,
+            continue;
+        };
+        came_last = Instant::now();
+        // What comes while the rest is read was not there at the start.
+        if ends && tail.ends().get(&record.partition).is_some_and(|end| record.offset >= *end) {
+            continue;
+        }
+        let place = format_args!("{topic}, partition {}, offset {}", record.partition, record.offset);
+        let payload = record.payload.as_deref().unwrap_or_default();
+        if unread.hand_over(&place, payload, record.header("content-type"), to)?.is_break() {
+            break;
         }
     }
     Ok(())
-}
-
-enum Next {
-    Record(Record),
-    /// One came that is older than what is wanted.
-    Older,
-    /// None came for a moment.
-    Quiet,
-    /// None will come that is wanted.
-    End,
-}
-
-/// The records of a part of the topic.
-// replaced when Tail can start at a time: until then the topic is read from its beginning, and its end is where
-// nothing has come for a while that was there at the start.
-struct Records {
-    tail: Tail,
-    /// Timestamp of the first record that is wanted.
-    from_ms: i64,
-    /// Timestamp of the last record that was there at the start, where that is the end.
-    end_ms: Option<i64>,
-    came_last: Instant,
-}
-
-impl Records {
-    fn new(connection: &Connection, topic: &str, part: Part) -> Result<Self, stream::Error> {
-        let (since, end_ms) = match part {
-            Part::UpToNow { since, now } => (Some(since), Some(now.0)),
-            Part::Follow { since } => (since, None),
-        };
-        let from = if since.is_some() { From::Beginning } else { From::End };
-        Ok(Self {
-            tail: Tail::new(connection, topic, from, Isolation::Committed)?,
-            // A record is written after its login, by clocks that may differ.
-            from_ms: since.map_or(i64::MIN, |since| since.0.saturating_sub(CLOCK_SLACK_MS)),
-            end_ms,
-            came_last: Instant::now(),
-        })
-    }
-
-    fn next(&mut self) -> Result<Next, stream::Error> {
-        let record = self.tail.next(LOOK)?;
-        let ms = record.as_ref().and_then(|record| record.timestamp_ms);
-        if record.is_some() && ms.zip(self.end_ms).is_none_or(|(ms, end_ms)| ms <= end_ms) {
-            self.came_last = Instant::now();
-        }
-        let is_over = self.end_ms.is_some() && self.came_last.elapsed() >= END_AFTER;
-        Ok(match record {
-            _ if is_over => Next::End,
-            None => Next::Quiet,
-            Some(_) if ms.is_some_and(|ms| ms < self.from_ms) => Next::Older,
-            Some(record) => Next::Record(record),
-        })
-    }
 }

@@ -58,7 +58,13 @@ pub(super) fn header() -> Result<String> {
 
 /// Writes a record as a line, with its end.
 pub(super) fn line(entry: &Entry) -> Result<String> {
-    row(COLUMNS.iter().map(|(_, path)| cell(path.iter().fold(entry.data(), |value, key| &value[*key]))))
+    let is_change = entry.kind() == "sapi";
+    let value = |(name, path): &(&str, Path)| {
+        // A change of settings has its address in the one place, a login in the other.
+        let path = if is_change && *name == "ip" { &["ip"][..] } else { path };
+        cell(path.iter().fold(entry.data(), |value, key| &value[*key]))
+    };
+    row(COLUMNS.iter().map(value))
 }
 
 /// A value as it stands in a cell. What a spreadsheet would take for a formula gets a quote mark before it.

@@ -25,7 +25,10 @@ pub(super) fn line(entry: &Entry, colour: bool) -> String {
     let kind = TYPES.iter().find(|(kind, _)| *kind == entry.kind()).map(|(_, words)| *words);
     let confidence = entry.risk()["confidence"].as_str();
     let action = entry.decision()["action"].as_str();
+    let is_change = entry.kind() == "sapi";
     let user = data["user_id"].as_str().or_else(|| data["user_name"].as_str());
+    // Settings are changed by whoever has a token.
+    let user = user.filter(|_| !is_change).or_else(|| data["client_name"].as_str().filter(|_| is_change));
     let time = entry.date.to_string();
     let time = time.get(..19).unwrap_or_default().replace('T', " ");
     let mut line = Line { text: String::with_capacity(256), colour };
@@ -40,6 +43,14 @@ pub(super) fn line(entry: &Entry, colour: bool) -> String {
         for (number, (assessor, assessment)) in assessments(entry.risk()).enumerate() {
             line.text.push_str(if number > 0 { " · " } else { "" });
             line.put(&cut(&in_short(assessor, assessment)), 0, of_confidence(assessment["confidence"].as_str()));
+        }
+    } else if is_change {
+        let request = &data["details"]["request"];
+        let text = |key: &str| request[key].as_str().unwrap_or("?").to_owned();
+        line.put(&cut(&format!("{} {}", text("method").to_uppercase(), text("path"))), 0, Style::new());
+        if !request["body"].is_null() {
+            line.text.push(' ');
+            line.put(&cut(&request["body"].to_string()), 0, Style::new().dimmed());
         }
     } else if let Some(description) = data["description"].as_str()
         && !description.eq_ignore_ascii_case(kind.unwrap_or_default())
@@ -92,7 +103,8 @@ fn cut(text: &str) -> String {
 
 fn address_and_place(data: &Value) -> String {
     // `ip` is 0.0.0.0 where there is no address.
-    let address = data["client_ip"].as_str().unwrap_or("no address");
+    let of_change = data["ip"].as_str().filter(|_| data["type"] == "sapi");
+    let address = data["client_ip"].as_str().or(of_change).unwrap_or("no address");
     let place = &data["location_info"];
     let parts = [Some(address), place["city_name"].as_str(), place["country_code"].as_str()];
     parts.into_iter().flatten().map(cut).collect::<Vec<_>>().join(" ")

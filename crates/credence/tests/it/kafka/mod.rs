@@ -7,6 +7,7 @@ mod lives;
 mod logs;
 mod outage;
 mod reload;
+mod settings;
 mod unreadable;
 
 use std::time::{Duration, Instant};

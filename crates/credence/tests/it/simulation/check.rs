@@ -11,6 +11,7 @@ use super::instance::Still;
 use super::log::{Log, PARTITIONS, Topic};
 use super::traffic::{Oracle, TENANT, Traffic, is_guest, score, scoring, shared, users};
 use super::versioned::{Said, VERSION_KEY, part, version_of};
+use credence::handler::SETTINGS_KEY;
 
 /// Bytes of a difference that are shown.
 const SHOWN: usize = 160;
@@ -176,8 +177,9 @@ fn state(log: &Log, partition: i32, oracle: &mut Oracle, traffic: &Traffic) -> F
             (due, given) => found.push((check, format!("{user}: {due:?} {given:?}"))),
         }
     }
-    // One more: the set of data versions. And what is announced.
-    if values.len() > keys + 1 + usize::from(values.contains_key(VERSION_KEY)) {
+    // The set of data versions, what is announced, and with which settings it goes on.
+    let others = [VERSION_KEY, SETTINGS_KEY].into_iter().filter(|key| values.contains_key(*key)).count();
+    if values.len() > keys + 1 + others {
         found.push((check, format!("{} values for {keys} users", values.len())));
     }
     let mut scoring = scoring();

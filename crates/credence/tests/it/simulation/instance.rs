@@ -120,7 +120,7 @@ impl Process {
         let shared = shared();
         let stores = Arc::new(Stores(disk.clone()));
         let handler =
-            ScoringHandler::new(name, scoring(), shared.context.clone(), stores, budget, shared.metrics.clone())
+            ScoringHandler::new(name, scoring(), shared.in_force.clone(), stores, budget, shared.metrics.clone())
                 .expire_after(EXPIRY_EVENTS);
         Process {
             name,

@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
-use assess::Settings;
-use credence::data::ScoringContext;
+use credence::data::InForce;
 use credence::metrics::ScoringMetrics;
 use credence::scoring::{Encoded, Record, Scoring, Unscored};
+use credence::tenant_book::TenantBook;
 use engine::Partition;
 use intel::deny_lists::{DenyLists, ListIdentity};
 use intel::snapshot::{Content, Source};
@@ -14,6 +13,7 @@ use intel::{Agents, Snapshot};
 use model::assessment::Category;
 use model::evidence::DataVersions;
 use model::{Encoding, Timestamp};
+use policy::Defaults;
 use profile::{Fingerprints, HashKey};
 
 use super::log::PARTITIONS;
@@ -49,7 +49,7 @@ const AGENTS: [&str; 3] = [
 
 /// What all seeds share.
 pub(super) struct Shared {
-    pub(super) context: Arc<ArcSwap<ScoringContext>>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) metrics: ScoringMetrics,
     pub(super) fingerprints: Fingerprints,
 }
@@ -66,10 +66,10 @@ pub(super) fn shared() -> &'static Shared {
         let content = Content { deny_lists: Source::Ready(lists), versions, ..Content::default() };
         let snapshot = Arc::new(Snapshot::new(content, Agents::default()));
         let fingerprints = Fingerprints::new(HashKey(*b"simulation-key-1"));
-        let settings = Arc::new(Settings::default());
-        let context = ScoringContext::new(settings, "settings-1".into(), snapshot, fingerprints.clone());
+        let book = TenantBook::new(Defaults { version: "settings-1".into(), ..Defaults::default() });
+        let in_force = Arc::new(InForce::new(snapshot, fingerprints.clone(), book));
         let metrics = ScoringMetrics::register(&prometheus::Registry::new()).unwrap();
-        Shared { context: Arc::new(ArcSwap::from_pointee(context)), metrics, fingerprints }
+        Shared { in_force, metrics, fingerprints }
     })
 }
 
@@ -289,7 +289,7 @@ pub(super) fn score(event: &Event, partition: &mut Partition, scoring: &mut Scor
     let record = Record { payload: &event.payload, content_type: None, time: Some(Timestamp(event.timestamp_ms)) };
     let mut encoded = Encoded::default();
     let given = |bytes: Vec<u8>| Some(bytes).filter(|bytes| !bytes.is_empty());
-    match scoring.score(record, partition, &shared().context.load(), &mut encoded, |_, _| {}) {
+    match scoring.score(record, partition, &shared().in_force.context_at(0), &mut encoded, |_, _| {}) {
         Ok(()) => Answer { verdict: given(encoded.verdict), log: given(encoded.log), dead: false },
         Err(Unscored::State(error)) => panic!("{error}"),
         Err(_) => Answer { dead: true, ..Answer::default() },
