@@ -145,7 +145,7 @@ pub fn grouped(number: f64) -> String {
     text
 }
 
-/// A time span as [`span`] has it, in short: `1 h`, `1.5 d`.
+/// A time span as `span` has it, in short: `1 h`, `1.5 d`.
 #[must_use]
 pub fn short_span(seconds: f64) -> String {
     let text = span(seconds);

@@ -1,6 +1,6 @@
 //! The settings document of a tenant: its form, and everything that can be wrong with it.
 //!
-//! A document is a JSON object of the fields of [`Written`], all of them optional: what is left out is as the
+//! A document is a JSON object of the fields of `Written`, all of them optional: what is left out is as the
 //! deployment's configuration says. It is read by hand and not by derived code, because all that is wrong with it
 //! has to be told at once, each with its path, its value and what is allowed there.
 
