@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use admin::auth::{JwksSource, JwtConfig};
+use admin::auth::JwtConfig;
 use admin::{Admin, Api, ApiConfig, ApiConfigError, Limits, Probes};
 use anyhow::{Context as _, Result};
 use delivery::LocalState;
@@ -77,10 +77,8 @@ pub fn api_config(config: &Config) -> Result<ApiConfig, Vec<String>> {
                 problems.push(format!("`api.jwt_{key}` is not set, and `api.jwks` needs it"));
             }
         }
-        let is_url = jwks.starts_with("https://") || jwks.starts_with("http://");
-        let source = if is_url { JwksSource::Url(jwks.clone()) } else { JwksSource::File(jwks.into()) };
         let (issuer, audience) = (&config.api_jwt_issuer, &config.api_jwt_audience);
-        let jwt = JwtConfig::new(issuer, audience, &config.api_jwt_tenant_claim, source);
+        let jwt = JwtConfig::new(issuer, audience, &config.api_jwt_tenant_claim, jwks.clone());
         JwtConfig { leeway_s: config.api_jwt_leeway_s, ..jwt }
     });
     let limits = Limits {

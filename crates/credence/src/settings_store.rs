@@ -1,13 +1,13 @@
 //! What the settings API stands on: the settings topic to write to, the book of what was read from it, the tenant log
 //! for what was changed, and the events topic for orders to the owners of partitions.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use admin::{
     Audit, Document, Expected, InForce as Settings, MfaPolicy as Policy, StoreError, TenantSettings, WriteError,
 };
+use model::address::Ip;
 use model::audit_record::{
     AuditAuth, AuditBody, AuditCredentials, AuditData, AuditDetails, AuditRecord, AuditRequest, AuditResponse, Scopes,
 };
@@ -226,7 +226,6 @@ fn audit_record<'a>(
     let offset = u128::from(offset as u64);
     let upper = u128::from(user_id.is_some()) << 63 | u128::from(partition as u16 & 0x7fff) << 48 | offset >> 16;
     let log_id = LogId::new(date, upper << 64 | offset & 0xffff);
-    let ip: IpAddr = audit.peer;
     AuditRecord {
         log_id,
         data: AuditData {
@@ -235,7 +234,7 @@ fn audit_record<'a>(
             description: description.into(),
             client_id: audit.client_id.as_deref().map(Into::into),
             client_name: audit.actor.as_str().into(),
-            ip: AuditRecord::ip(ip),
+            ip: Ip(audit.peer),
             user_agent: audit.user_agent.as_deref().map(Into::into),
             user_id: user_id.map(Into::into),
             log_id,

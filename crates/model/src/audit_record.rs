@@ -1,7 +1,6 @@
 //! The log record of a change of settings: type `sapi`, in the format of the reference's log records.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -150,11 +149,5 @@ impl AuditRecord<'_> {
     #[must_use]
     pub fn kind() -> Word {
         Word(Self::KIND)
-    }
-
-    /// An address as it is written.
-    #[must_use]
-    pub fn ip(ip: IpAddr) -> Ip {
-        Ip(ip)
     }
 }

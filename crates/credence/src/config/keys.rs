@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use admin::auth::StaticToken;
+use admin::auth::{JwksSource, StaticToken};
 use assess::settings::{SettingError, nearest};
 use model::codec::Encoding;
 use policy::document::MfaPolicy;
@@ -158,7 +158,10 @@ keys! {
         |c, a| c.admin_listen = words(a, 100).filter(|l| l.parse::<std::net::SocketAddr>().is_ok())?;
     "api.jwks", "Where the keys are that JWTs for the settings API are checked with (RS256, ES256).",
         "a path, or an https URL",
-        |c| c.api_jwks.as_deref().map_or(Shown::Unset, text),
+        |c| c.api_jwks.as_ref().map_or(Shown::Unset, |source| match source {
+            JwksSource::File(path) => Shown::Text(path.display().to_string()),
+            JwksSource::Url(url) => text(url),
+        }),
         |c, a| c.api_jwks = Some(jwks(a)?);
     "api.jwt_issuer", "Who makes these JWTs (`iss`).", "1 to 1024 bytes",
         |c| unset_if_empty(&c.api_jwt_issuer), |c, a| c.api_jwt_issuer = words(a, 1024)?;
@@ -206,10 +209,10 @@ fn unset_if_empty(value: &str) -> Shown {
     if value.is_empty() { Shown::Unset } else { text(value) }
 }
 
-fn jwks(assignment: &Assignment) -> Option<String> {
+fn jwks(assignment: &Assignment) -> Option<JwksSource> {
     let value = words(assignment, 4096)?;
     let is_url = value.starts_with("https://") || value.starts_with("http://");
-    Some(if is_url { value } else { resolve(assignment.base(), &value).to_string_lossy().into_owned() })
+    Some(if is_url { JwksSource::Url(value) } else { JwksSource::File(resolve(assignment.base(), &value)) })
 }
 
 fn static_token(text: &str) -> Option<StaticToken> {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use admin::auth::StaticToken;
+use admin::auth::{JwksSource, StaticToken};
 use assess::Settings;
 use intel::{DenyListSource, Sources};
 use model::codec::Encoding;
@@ -70,7 +70,7 @@ pub struct Config {
     /// Where /metrics and the health checks are served.
     pub admin_listen: String,
     /// Where the keys are that JWTs for the settings API are checked with: a path or a URL.
-    pub api_jwks: Option<String>,
+    pub api_jwks: Option<JwksSource>,
     /// Who makes these JWTs.
     pub api_jwt_issuer: String,
     /// For whom they are made.
