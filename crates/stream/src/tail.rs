@@ -17,6 +17,8 @@ use crate::headers::{self, OwnedHeader};
 
 /// How long to wait for the brokers before reading starts.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long brokers that cannot answer yet are left alone before they are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where to start reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,63 +112,77 @@ impl Tail {
         let config = client::tail(connection, isolation);
         let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
             .map_err(|error| Error::Client { client: "consumer", reason: error.to_string() })?;
-        let metadata = consumer.fetch_metadata(Some(topic), START_TIMEOUT).map_err(|error| Error::Unreachable {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let partitions = partitions(&consumer, topic, deadline).map_err(|error| Error::Unreachable {
             brokers: connection.brokers.clone(),
             waited: START_TIMEOUT,
             reason: error.to_string(),
         })?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let partitions = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
         if partitions == 0 {
             return Err(Error::MissingTopics { brokers: connection.brokers.clone(), topics: vec![topic.to_owned()] });
         }
-        let mut tail = Tail {
-            consumer,
-            topic: topic.to_owned(),
-            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
-            ends: BTreeMap::new(),
-            next: BTreeMap::new(),
-        };
-        tail.assign(from)?;
+        let mut tail =
+            Tail { consumer, topic: topic.to_owned(), partitions, ends: BTreeMap::new(), next: BTreeMap::new() };
+        tail.assign(from, deadline).map_err(|error| tail.error(&error))?;
         Ok(tail)
     }
 
-    fn assign(&mut self, from: From) -> Result<(), Error> {
+    fn assign(&mut self, from: From, deadline: Instant) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
             // Asked for here and not left to the first fetch, so that what is written after this call is read;
             // and before the offsets for a time, so that nothing can be between the two.
-            let (low, end) = self.watermarks(partition)?;
+            let (low, end) =
+                self.ask(deadline, |consumer, wait| consumer.fetch_watermarks(&self.topic, partition, wait))?;
             let start = match from {
                 From::Beginning => low,
                 From::End => end,
                 From::Offset(offset) => offset.clamp(low, end.max(low)),
-                From::Time(time_ms) => self.first_since(partition, time_ms)?.unwrap_or(end),
+                From::Time(time_ms) => self.first_since(partition, time_ms, deadline)?.unwrap_or(end),
             };
             self.ends.insert(partition, end);
             self.next.insert(partition, start);
             // Records may go by retention at any time: the beginning is the one at the first fetch.
             let start = if from == From::Beginning { Offset::Beginning } else { Offset::Offset(start) };
-            list.add_partition_offset(&self.topic, partition, start).map_err(|error| self.error(&error))?;
+            list.add_partition_offset(&self.topic, partition, start)?;
         }
-        self.consumer.assign(&list).map_err(|error| self.error(&error))
+        self.consumer.assign(&list)
     }
 
     /// The offset of the first record with this timestamp or a later one.
-    fn first_since(&self, partition: i32, time_ms: i64) -> Result<Option<i64>, Error> {
-        let failed = |error: KafkaError| self.error(&error);
+    fn first_since(&self, partition: i32, time_ms: i64, deadline: Instant) -> Result<Option<i64>, KafkaError> {
         let mut list = TopicPartitionList::new();
         // To brokers negative times are names of places.
         let time = Offset::Offset(time_ms.max(0));
-        list.add_partition_offset(&self.topic, partition, time).map_err(failed)?;
-        let found = self.consumer.offsets_for_times(list, START_TIMEOUT).map_err(failed)?;
-        let Some(element) = found.find_partition(&self.topic, partition) else { return Ok(None) };
-        element.error().map_err(failed)?;
-        Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
+        list.add_partition_offset(&self.topic, partition, time)?;
+        self.ask(deadline, |consumer, wait| {
+            let found = consumer.offsets_for_times(list.clone(), wait)?;
+            let Some(element) = found.find_partition(&self.topic, partition) else { return Ok(None) };
+            element.error()?;
+            Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
+        })
     }
 
-    fn watermarks(&self, partition: i32) -> Result<(i64, i64), Error> {
-        self.consumer.fetch_watermarks(&self.topic, partition, START_TIMEOUT).map_err(|error| self.error(&error))
+    /// Asks until there is an answer or the deadline: the partition is known to exist, and brokers that say
+    /// otherwise, or that another one leads it, have not heard of it yet. That is so right after the topic was made
+    /// and while a leader is elected.
+    fn ask<T>(
+        &self,
+        deadline: Instant,
+        question: impl Fn(&BaseConsumer<Quiet>, Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        loop {
+            let error = match question(&self.consumer, until(deadline)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if is_refusal(&error) || until(deadline) <= ASK_AGAIN {
+                return Err(error);
+            }
+            std::thread::sleep(ASK_AGAIN);
+            // Who leads is remembered by the client; this makes it look again.
+            let _asked_again_anyway = self.consumer.fetch_metadata(Some(&self.topic), until(deadline));
+        }
     }
 
     /// How many partitions are read.
@@ -236,20 +252,50 @@ impl Tail {
     }
 }
 
+/// How many partitions the topic has; none when there is no such topic. Waits for a topic that is being made.
+fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str, deadline: Instant) -> Result<i32, KafkaError> {
+    loop {
+        let metadata = consumer.fetch_metadata(Some(topic), until(deadline))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(0) };
+        let code = match found.error().map(Code::from) {
+            None => return Ok(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => return Ok(0),
+            Some(code) => code,
+        };
+        let error = KafkaError::MetadataFetch(code);
+        if is_refusal(&error) || until(deadline) <= ASK_AGAIN {
+            return Err(error);
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Whether the brokers understood and said no.
+fn is_refusal(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+                | Code::InvalidTopic
+        )
+    )
+}
+
 fn is_passing(error: &KafkaError) -> bool {
     if let KafkaError::MessageConsumptionFatal(_) = error {
         return false;
     }
-    !matches!(
+    let is_gone = matches!(
         error.rdkafka_error_code(),
-        Some(
-            Code::UnknownTopicOrPartition
-                | Code::UnknownPartition
-                | Code::UnknownTopic
-                | Code::TopicAuthorizationFailed
-                | Code::SaslAuthenticationFailed
-        )
-    )
+        Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic)
+    );
+    !is_gone && !is_refusal(error)
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Record {

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, bindings};
 use stream::embedded::Embedded;
 use stream::feed::FeedRecord;
-use stream::{Error, Running, WorkerState};
+use stream::tail::{From, Isolation, Tail};
+use stream::{Connection, Error, Running, WorkerState};
 
 use crate::support::{Case, PATIENCE, check_echoes, read_echoes, stop_cleanly, text, wait_until};
 
@@ -320,4 +321,42 @@ fn stopping_without_brokers_ends_in_time() {
     let started = Instant::now();
     let summary = running.stop();
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}: {summary:?}", started.elapsed());
+}
+
+/// What brokers say right after a topic was made: its metadata are known before its partitions are led.
+#[test]
+fn reading_starts_when_the_brokers_have_settled() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("young", 2, 1).unwrap();
+    let connection = Connection::new(cluster.bootstrap_servers());
+    for error in [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    ] {
+        for from in [From::Beginning, From::Time(0)] {
+            cluster.request_errors(RDKafkaApiKey::ListOffsets, &[error; 3]);
+            let tail = Tail::new(&connection, "young", from, Isolation::Committed).unwrap();
+            assert_eq!((tail.partitions(), tail.is_caught_up()), (2, true), "{error:?} {from:?}");
+        }
+    }
+
+    cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE).unwrap();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| Tail::new(&connection, "young", From::End, Isolation::Committed));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!reading.is_finished());
+        cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        assert_eq!(reading.join().unwrap().unwrap().partitions(), 2);
+    });
+
+    // What will not change is said at once.
+    let started = Instant::now();
+    cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+    let error = Tail::new(&connection, "young", From::End, Isolation::Committed).err().unwrap();
+    assert!(error.to_string().contains("Topic authorization failed"), "{error}");
+    cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let error = Tail::new(&connection, "young", From::End, Isolation::Committed).err().unwrap();
+    assert!(matches!(&error, Error::MissingTopics { topics, .. } if topics == &["young"]), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
