@@ -278,9 +278,9 @@ mod address {
             .bench_local_values(|address| lists.matches(address.into()));
     }
 
-    /// Everything about an address that was never seen: lists and database, put into the cache.
+    /// Everything about an address: lists and database.
     #[divan::bench(sample_count = SAMPLES, sample_size = EVENTS_A_SAMPLE)]
-    fn first_seen(bencher: Bencher<'_, '_>) {
+    fn facts(bencher: Bencher<'_, '_>) {
         let content = Content {
             city: Source::Ready(small_city()),
             deny_lists: Source::Ready(large_lists()),
@@ -289,14 +289,6 @@ mod address {
         let snapshot = Snapshot::new(content, Agents::default());
         let mut addresses = (0..).map(|number: u32| IpAddr::V4(spread_v4(number)));
         bencher.with_inputs(|| addresses.next()).bench_local_values(|address| address.map(|ip| snapshot.address(ip)));
-    }
-
-    #[divan::bench]
-    fn cached(bencher: Bencher<'_, '_>) {
-        let content = Content { deny_lists: Source::Ready(large_lists()), ..Content::default() };
-        let snapshot = Snapshot::new(content, Agents::default());
-        let mut addresses = (0..1000).map(|number| IpAddr::V4(spread_v4(number))).cycle();
-        bencher.bench_local(|| addresses.next().map(|address| snapshot.address(address)));
     }
 
     /// From the file to a tree that answers.

@@ -1,10 +1,9 @@
 //! Where a login comes from, as far as it can be used.
 
-use std::sync::Arc;
-
 use model::event::EventGeo;
 use model::evidence::{AddressFacts, GeoRecord, SourceState};
 use profile::{Point, Spot};
+use smol_str::SmolStr;
 
 use crate::settings::Settings;
 
@@ -44,8 +43,8 @@ impl Location {
                     &GeoRecord {
                         latitude: Some(latitude),
                         longitude: Some(longitude),
-                        city: event.city.map(Arc::from),
-                        country: event.country.map(Arc::from),
+                        city: event.city.map(SmolStr::from),
+                        country: event.country.map(SmolStr::from),
                         ..GeoRecord::default()
                     },
                     settings,
@@ -67,8 +66,8 @@ impl Location {
             Some(point) if !is_origin && !too_vague && !record.is_satellite => Location::Usable(Spot {
                 point,
                 radius_m: (record.radius_km.unwrap_or(settings.default_radius_km) * 1000.0).round() as u32,
-                city: record.city.as_deref().map(Into::into),
-                country: record.country.as_deref().map(Into::into),
+                city: record.city.clone(),
+                country: record.country.clone(),
             }),
             None if !is_finite && !too_vague && !record.is_satellite => Location::NotANumber,
             _ => Location::Unusable,

@@ -88,7 +88,7 @@ pub struct LogPlan {
     assessed: Option<(RiskAssessment, Decision)>,
     attempted_at: Option<Timestamp>,
     ip: Option<IpAddr>,
-    address: Option<Arc<AddressFacts>>,
+    address: Option<AddressFacts>,
     agent: Option<Arc<AgentFacts>>,
 }
 
@@ -135,7 +135,7 @@ impl Step {
             kind: plan.kind,
             environment_name,
             ip: plan.ip,
-            address: plan.address.as_deref(),
+            address: plan.address.as_ref(),
             agent: plan.agent.as_deref(),
             assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, decision)).or(now),
             attempted_at: plan.attempted_at,
@@ -230,7 +230,7 @@ impl Partition {
             (Some(ip), Some(facts)) => AddressClass::of(ip, facts, settings),
             _ => AddressClass::default(),
         };
-        let location = Location::find(intelligence.city(), address.as_deref(), &event.geo(), settings);
+        let location = Location::find(intelligence.city(), address.as_ref(), &event.geo(), settings);
         let attempt = Attempt {
             time,
             address: event.address,

@@ -16,6 +16,7 @@ use model::evidence::{GeoRecord, LookupFailed, Network};
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use smol_str::SmolStr;
 
 /// Most records of a database that are kept decoded. A City record takes some 500 bytes.
 const DECODED_RECORDS: usize = 16_384;
@@ -271,9 +272,9 @@ impl<'a> Value<'a> {
     }
 
     /// The text, trimmed and cut as names of places are; absent when empty.
-    fn text(&self) -> Option<Arc<str>> {
+    fn text(&self) -> Option<SmolStr> {
         match self {
-            Value::Text(text) => Some(cut_place_name(text.trim())).filter(|text| !text.is_empty()).map(Arc::from),
+            Value::Text(text) => Some(cut_place_name(text.trim())).filter(|text| !text.is_empty()).map(SmolStr::from),
             _ => None,
         }
     }

@@ -3,11 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ahash::RandomState;
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Intelligence, ListMatch, LookupFailed, SourceState};
 use model::is_non_public;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::agents::Agents;
 use crate::databases::Database;
@@ -15,8 +12,6 @@ use crate::deny_lists::{DenyLists, NetworkSet};
 
 /// The name under which the Anonymous-IP database stands beside the deny lists.
 pub const ANONYMOUS_IP: &str = "anonymous-ip";
-/// Most addresses whose facts are cached.
-const CACHE_ENTRIES: usize = 65_536;
 
 /// A source that was configured: there, or not to be loaded.
 #[derive(Debug, Default)]
@@ -80,13 +75,11 @@ pub struct SourceInfo {
     pub entries: Option<usize>,
 }
 
-/// One immutable state of all data, with caches of its answers.
+/// One immutable state of all data.
 #[derive(Debug)]
 pub struct Snapshot {
     content: Content,
     agents: Agents,
-    addresses: Cache<IpAddr, Arc<AddressFacts>, UnitWeighter, RandomState>,
-    non_public: Arc<AddressFacts>,
     lists: SourceState,
     anonymous_name: Arc<str>,
 }
@@ -95,8 +88,6 @@ impl Snapshot {
     /// Of this content; the cache of user agents outlives a snapshot.
     #[must_use]
     pub fn new(content: Content, agents: Agents) -> Self {
-        let non_public =
-            AddressFacts { non_public: true, relay: false, matches: Ok(Vec::new()), geo: Ok(None), network: None };
         let states = [content.deny_lists.state(), content.anonymous.state()];
         let any = |wanted| states.contains(&wanted);
         let lists = if any(SourceState::Ready) {
@@ -106,32 +97,7 @@ impl Snapshot {
         } else {
             SourceState::Absent
         };
-        // A hash with a secret key: an attacker chooses the addresses.
-        let hash = RandomState::new();
-        let addresses =
-            Cache::with(CACHE_ENTRIES, CACHE_ENTRIES as u64, UnitWeighter, hash, DefaultLifecycle::default());
-        Self {
-            content,
-            agents,
-            addresses,
-            non_public: Arc::new(non_public),
-            lists,
-            anonymous_name: ANONYMOUS_IP.into(),
-        }
-    }
-
-    fn look_up(&self, ip: IpAddr) -> AddressFacts {
-        AddressFacts {
-            non_public: false,
-            relay: self.content.relays.contains(ip),
-            matches: self.matches(ip),
-            geo: match self.content.city.ready() {
-                None => Ok(None),
-                Some(database) => database.city(ip),
-            },
-            // Evidence for the log alone: a damaged record leaves it out.
-            network: self.content.asn.ready().and_then(|database| database.asn(ip).ok().flatten()),
-        }
+        Self { content, agents, lists, anonymous_name: ANONYMOUS_IP.into() }
     }
 
     fn matches(&self, ip: IpAddr) -> Result<Vec<ListMatch>, LookupFailed> {
@@ -146,16 +112,27 @@ impl Snapshot {
 }
 
 impl Intelligence for Snapshot {
-    fn address(&self, ip: IpAddr) -> Arc<AddressFacts> {
+    /// Looked up each time. A cache of 65,536 addresses cost as much where it held all of them (a hit is some
+    /// far-away lines of memory, and the upper parts of lists and tree are near), and a twelfth of the whole
+    /// stream's processor time where there were more.
+    fn address(&self, ip: IpAddr) -> AddressFacts {
         if is_non_public(ip) {
-            return self.non_public.clone();
+            return AddressFacts {
+                non_public: true,
+                relay: false,
+                matches: Ok(Vec::new()),
+                geo: Ok(None),
+                network: None,
+            };
         }
-        if let Some(facts) = self.addresses.get(&ip) {
-            return facts;
+        AddressFacts {
+            non_public: false,
+            relay: self.content.relays.contains(ip),
+            matches: self.matches(ip),
+            geo: self.content.city.ready().map_or(Ok(None), |database| database.city(ip)),
+            // Evidence for the log alone: a damaged record leaves it out.
+            network: self.content.asn.ready().and_then(|database| database.asn(ip).ok().flatten()),
         }
-        let facts = Arc::new(self.look_up(ip));
-        self.addresses.insert(ip, facts.clone());
-        facts
     }
 
     fn agent(&self, text: &str) -> Arc<AgentFacts> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::assessment::{Category, Confidence};
 use crate::json_out::record;
@@ -20,21 +21,21 @@ pub struct GeoRecord {
     /// Accuracy radius in kilometres.
     pub radius_km: Option<f64>,
     /// City, at most 100 characters.
-    pub city: Option<Arc<str>>,
+    pub city: Option<SmolStr>,
     /// ISO 3166-1 alpha-2 code.
-    pub country: Option<Arc<str>>,
+    pub country: Option<SmolStr>,
     /// The network belongs to a satellite provider: its users are anywhere.
     pub is_satellite: bool,
     /// Country in words, for the log.
-    pub country_name: Option<Arc<str>>,
+    pub country_name: Option<SmolStr>,
     /// IANA time zone, for the log.
-    pub time_zone: Option<Arc<str>>,
+    pub time_zone: Option<SmolStr>,
     /// Continent code, for the log.
-    pub continent_code: Option<Arc<str>>,
+    pub continent_code: Option<SmolStr>,
     /// ISO 3166-2 subdivision code without the country, for the log.
-    pub subdivision_code: Option<Arc<str>>,
+    pub subdivision_code: Option<SmolStr>,
     /// Subdivision in words, for the log.
-    pub subdivision_name: Option<Arc<str>>,
+    pub subdivision_name: Option<SmolStr>,
 }
 
 /// What an ASN database says about an address.
@@ -43,7 +44,7 @@ pub struct Network {
     /// Autonomous system number.
     pub number: u32,
     /// Its organization.
-    pub organization: Option<Arc<str>>,
+    pub organization: Option<SmolStr>,
 }
 
 /// An entry of a deny list that covers an address.
@@ -182,7 +183,7 @@ record! {
 /// the data.
 pub trait Intelligence {
     /// What is known about an address (canonical).
-    fn address(&self, ip: IpAddr) -> Arc<AddressFacts>;
+    fn address(&self, ip: IpAddr) -> AddressFacts;
     /// What a user agent's text says.
     fn agent(&self, text: &str) -> Arc<AgentFacts>;
     /// Whether there is a City database.
@@ -194,7 +195,7 @@ pub trait Intelligence {
 }
 
 impl<T: Intelligence> Intelligence for Arc<T> {
-    fn address(&self, ip: IpAddr) -> Arc<AddressFacts> {
+    fn address(&self, ip: IpAddr) -> AddressFacts {
         (**self).address(ip)
     }
     fn agent(&self, text: &str) -> Arc<AgentFacts> {

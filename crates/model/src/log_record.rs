@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::address::Ip;
 use crate::assessment::{Risk, RiskAssessment};
@@ -471,7 +472,7 @@ fn details<'a>(
 
 fn location<'a>(event: &'a LoginEvent<'_>, address: Option<&'a AddressFacts>) -> Option<LocationInfo<'a>> {
     if let Some(geo) = address.and_then(|facts| facts.geo.as_ref().ok()).and_then(Option::as_ref) {
-        let borrow = |text: &'a Option<std::sync::Arc<str>>| text.as_deref().map(cut);
+        let borrow = |text: &'a Option<SmolStr>| text.as_deref().map(cut);
         return Some(LocationInfo {
             country_code: borrow(&geo.country),
             country_code3: geo.country.as_deref().and_then(country_code3).map(Cow::Borrowed),

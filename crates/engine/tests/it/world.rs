@@ -138,11 +138,11 @@ fn covers(network: &str, ip: IpAddr) -> bool {
 }
 
 impl Intelligence for Data {
-    fn address(&self, ip: IpAddr) -> Arc<AddressFacts> {
+    fn address(&self, ip: IpAddr) -> AddressFacts {
         let non_public = is_non_public(ip);
         if non_public {
             let geo = Ok(None);
-            return AddressFacts { non_public, relay: false, matches: Ok(Vec::new()), geo, network: None }.into();
+            return AddressFacts { non_public, relay: false, matches: Ok(Vec::new()), geo, network: None };
         }
         let geo = self.places.iter().find(|(network, _)| covers(network, ip)).map(|(_, record)| record.clone());
         let entries = self.entries.iter().filter(|(network, _)| covers(network, ip));
@@ -157,7 +157,6 @@ impl Intelligence for Data {
             geo: if self.broken { Err(LookupFailed) } else { Ok(geo.map(Arc::new)) },
             network: None,
         }
-        .into()
     }
     fn agent(&self, text: &str) -> Arc<AgentFacts> {
         self.agents.facts(text)

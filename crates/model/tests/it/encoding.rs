@@ -1,7 +1,5 @@
 //! What is written says the same in both encodings, and hostile texts stay within limits.
 
-use std::sync::Arc;
-
 use model::assessment::{Category, ListDetails, NamedPoint, Speed, TravelDetails};
 use model::codec::{Record, decode};
 use model::evidence::{AddressFacts, AgentFacts, DataVersions, Network};
@@ -149,7 +147,7 @@ fn log_records_of_every_type_in_both_encodings() {
         relay: false,
         matches: Ok(Vec::new()),
         geo: Ok(None),
-        network: Some(Network { number: 64_512, organization: Some(Arc::from("Example Net")) }),
+        network: Some(Network { number: 64_512, organization: Some("Example Net".into()) }),
     };
     let agent = AgentFacts { browser: None, is_mobile: true };
     let risk = risk();
