@@ -211,6 +211,8 @@ struct Job {
 #[derive(Default)]
 struct Progress {
     committed: Option<i64>,
+    /// The oldest record that there is.
+    first: i64,
     start: i64,
     /// Everything before this has to be read.
     end: i64,
@@ -298,28 +300,47 @@ impl Job {
             reading.insert(*partition, Progress { committed, end, ..Progress::default() });
         }
         drop(ends);
-        self.start_reading(&reader, &mut reading)?;
-        self.read(&reader, reading)
+
+        // A transaction that is open on one partition delays no other: what is settled is read meanwhile.
+        let mut waiting = reading;
+        let mut logged = Instant::now();
+        loop {
+            let mut settled = BTreeMap::new();
+            for (partition, mut progress) in std::mem::take(&mut waiting) {
+                // What a read_committed consumer is told is where the first open transaction starts.
+                let (first, open) = reader.fetch_watermarks(topic, partition, ASK_TIMEOUT)?;
+                progress.first = first;
+                if open >= progress.end { &mut settled } else { &mut waiting }.insert(partition, progress);
+            }
+            if !settled.is_empty() {
+                self.start_reading(&reader, &mut settled)?;
+                self.read(&reader, settled)?;
+            }
+            waiting.retain(|partition, _| self.is_wanted(*partition));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if logged.elapsed() >= LOG_INTERVAL {
+                logged = Instant::now();
+                let partitions: Vec<_> = waiting.keys().collect();
+                tracing::info!(
+                    worker = self.worker,
+                    ?partitions,
+                    waited = ?self.started.elapsed(),
+                    "waiting for the end of an open transaction in {topic}"
+                );
+            }
+            thread::sleep(SETTLE_POLL);
+        }
     }
 
-    /// Waits for open transactions, finds out where to start, and reports what needs no reading.
+    /// Finds out where to start, and reports what needs no reading.
     fn start_reading(&self, reader: &Reader, reading: &mut BTreeMap<i32, Progress>) -> Result<(), Failed> {
         let topic = &self.settings.topics.profiles;
         let mut list = TopicPartitionList::new();
         let mut complete = Vec::new();
         for (partition, progress) in reading.iter_mut() {
-            let started = Instant::now();
-            // What a read_committed consumer is told is where the first open transaction starts.
-            let first = loop {
-                let (first, settled) = reader.fetch_watermarks(topic, *partition, ASK_TIMEOUT)?;
-                if settled >= progress.end || !self.is_wanted(*partition) {
-                    break first;
-                }
-                if started.elapsed() > LOG_INTERVAL {
-                    tracing::info!(partition, "waiting for the end of an open transaction in {topic}");
-                }
-                thread::sleep(SETTLE_POLL);
-            };
+            let first = progress.first;
             let failed = |error| Failed::State(*partition, error);
             let position = self.state.position(*partition).map_err(failed)?;
             progress.applied = position.filter(|position| (first..=progress.end).contains(position));

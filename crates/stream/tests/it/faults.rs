@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use stream::feed::FeedRecord;
@@ -259,6 +259,34 @@ fn a_transaction_that_stays_pending_on_an_offset_keeps_no_partition_from_being_s
     check_counts(&case, 1_500, KEYS);
     lost.abort_transaction(PATIENCE).unwrap();
     check_all(&case, 1_500);
+    stop_cleanly(running);
+}
+
+#[test]
+fn a_transaction_that_stays_open_on_one_partition_of_the_changelog_delays_no_other() {
+    let Some(kafka) = kafka_harness::shared() else { return };
+    let case = case(kafka, "open");
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &case.config.connection.brokers);
+    config.set("transactional.id", "open-for-ever").set("transaction.timeout.ms", "900000");
+    let lost: BaseProducer = config.create().unwrap();
+    lost.init_transactions(PATIENCE).unwrap();
+    lost.begin_transaction().unwrap();
+    lost.send(BaseRecord::to(&case.config.topics.profiles).partition(0).key("key").payload("lost")).unwrap();
+    lost.flush(PATIENCE).unwrap();
+
+    let running = case.start();
+    let feeder = case.feeder();
+    case.feed(&feeder, 0, 1_000, KEYS);
+    feeder.flush(PATIENCE).unwrap();
+    wait_until("the other partition is complete", || case.metric("credence_restoring_partitions") == 1.0);
+    wait_until("its records are committed", || case.committed(PARTITIONS).values().sum::<i64>() > 0);
+    assert_eq!(case.metric("credence_restoring_partitions"), 1.0);
+    assert!(!running.health().is_ready());
+
+    lost.abort_transaction(PATIENCE).unwrap();
+    wait_until("all are served", || running.health().is_ready());
+    check_all(&case, 1_000);
     stop_cleanly(running);
 }
 
