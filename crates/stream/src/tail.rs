@@ -171,18 +171,12 @@ impl Tail {
         deadline: Instant,
         question: impl Fn(&BaseConsumer<Quiet>, Duration) -> Result<T, KafkaError>,
     ) -> Result<T, KafkaError> {
-        loop {
-            let error = match question(&self.consumer, until(deadline)) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if is_refusal(&error) || until(deadline) <= ASK_AGAIN {
-                return Err(error);
-            }
-            std::thread::sleep(ASK_AGAIN);
-            // Who leads is remembered by the client; this makes it look again.
-            let _asked_again_anyway = self.consumer.fetch_metadata(Some(&self.topic), until(deadline));
-        }
+        asked(deadline, |wait| {
+            question(&self.consumer, wait).inspect_err(|_| {
+                // Who leads is remembered by the client; this makes it look again.
+                let _asked_again_anyway = self.consumer.fetch_metadata(Some(&self.topic), until(deadline));
+            })
+        })
     }
 
     /// How many partitions are read.
@@ -254,19 +248,24 @@ impl Tail {
 
 /// How many partitions the topic has; none when there is no such topic. Waits for a topic that is being made.
 fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str, deadline: Instant) -> Result<i32, KafkaError> {
-    loop {
-        let metadata = consumer.fetch_metadata(Some(topic), until(deadline))?;
+    asked(deadline, |wait| {
+        let metadata = consumer.fetch_metadata(Some(topic), wait)?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(0) };
-        let code = match found.error().map(Code::from) {
-            None => return Ok(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => return Ok(0),
-            Some(code) => code,
-        };
-        let error = KafkaError::MetadataFetch(code);
-        if is_refusal(&error) || until(deadline) <= ASK_AGAIN {
-            return Err(error);
+        match found.error().map(Code::from) {
+            None => Ok(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(0),
+            Some(code) => Err(KafkaError::MetadataFetch(code)),
         }
-        std::thread::sleep(ASK_AGAIN);
+    })
+}
+
+/// Asks until there is an answer, a refusal, or the deadline.
+fn asked<T>(deadline: Instant, question: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    loop {
+        match question(until(deadline)) {
+            Err(error) if !is_refusal(&error) && until(deadline) > ASK_AGAIN => std::thread::sleep(ASK_AGAIN),
+            answer => return answer,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Start-up, errors and back-pressure, against librdkafka's mock cluster.
 
 use std::ffi::{CStr, CString};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::{MockCluster, MockCoordinator};
@@ -343,11 +344,13 @@ fn reading_starts_when_the_brokers_have_settled() {
 
     cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE).unwrap();
     std::thread::scope(|scope| {
-        let reading = scope.spawn(|| Tail::new(&connection, "young", From::End, Isolation::Committed));
-        std::thread::sleep(Duration::from_millis(500));
-        assert!(!reading.is_finished());
-        cluster.topic_error("young", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
-        assert_eq!(reading.join().unwrap().unwrap().partitions(), 2);
+        let (answer, answered) = channel();
+        let (connection, young) = (&connection, "young");
+        scope.spawn(move || answer.send(Tail::new(connection, young, From::End, Isolation::Committed)));
+        let early = answered.recv_timeout(Duration::from_millis(500));
+        assert!(matches!(early, Err(RecvTimeoutError::Timeout)), "answered without a leader");
+        cluster.topic_error(young, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        assert_eq!(answered.recv_timeout(PATIENCE).unwrap().unwrap().partitions(), 2);
     });
 
     // What will not change is said at once.
