@@ -101,7 +101,7 @@ impl Committer {
     }
 
     /// One effect. Says what it was, where there was one.
-    pub(super) fn step(&mut self, around: &mut Around<'_>) -> Option<String> {
+    pub(super) fn step(&mut self, around: &mut Around) -> Option<String> {
         let Some((_, stage)) = &self.order else { return self.store(around) };
         let stage = *stage;
         if stage == Stage::Settle {
@@ -126,7 +126,7 @@ impl Committer {
         }
     }
 
-    fn initialise(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn initialise(&mut self, around: &mut Around) -> Option<String> {
         match around.log.init(self.producer) {
             Ok(epoch) => {
                 self.epoch = Some(epoch);
@@ -149,7 +149,7 @@ impl Committer {
         Some(format!("batch {} aborted: {why}", order.commit.batch))
     }
 
-    fn produce(&mut self, around: &mut Around<'_>, epoch: u64, sent: usize) -> Option<String> {
+    fn produce(&mut self, around: &mut Around, epoch: u64, sent: usize) -> Option<String> {
         let (order, _) = self.order.as_ref()?;
         let batch = order.commit.batch;
         if sent == 0 && around.mutant == Some(Mutant::OffsetsOutsideTransaction) {
@@ -191,7 +191,7 @@ impl Committer {
         }
     }
 
-    fn add_offsets(&mut self, around: &mut Around<'_>, epoch: u64) -> Option<String> {
+    fn add_offsets(&mut self, around: &mut Around, epoch: u64) -> Option<String> {
         let (order, _) = self.order.as_ref()?;
         let batch = order.commit.batch;
         match around.log.add_offsets(self.producer, epoch, order.identity, &order.commit.offsets) {
@@ -221,7 +221,7 @@ impl Committer {
         }
     }
 
-    fn end(&mut self, around: &mut Around<'_>, epoch: u64) -> Option<String> {
+    fn end(&mut self, around: &mut Around, epoch: u64) -> Option<String> {
         let batch = self.order.as_ref()?.0.commit.batch;
         // The answer is lost, or the question was.
         let lost = around.fault(100);
@@ -247,7 +247,7 @@ impl Committer {
         Some(format!("batch {batch} committed"))
     }
 
-    fn settle(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn settle(&mut self, around: &mut Around) -> Option<String> {
         let Ok(epoch) = around.log.init(self.producer) else { return None };
         self.epoch = Some(epoch);
         let (order, _) = self.order.take()?;
@@ -255,7 +255,7 @@ impl Committer {
         Some(format!("batch {}: nobody knows, settled", order.commit.batch))
     }
 
-    fn store(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn store(&mut self, around: &mut Around) -> Option<String> {
         if self.unstored.is_empty() {
             return None;
         }

@@ -19,16 +19,16 @@ use super::traffic::{scoring, shared};
 use super::versioned::Versioned;
 
 /// What an instance acts on.
-pub(super) struct Around<'a> {
-    pub(super) log: &'a mut Log,
-    pub(super) random: &'a mut Random,
+pub(super) struct Around {
+    pub(super) log: Log,
+    pub(super) random: Random,
     pub(super) mutant: Option<Mutant>,
     /// Whether faults may still happen.
     pub(super) faulty: bool,
     pub(super) batch_max: usize,
     /// The newest version of what is announced.
     pub(super) newest: u64,
-    pub(super) counts: &'a mut Counts,
+    pub(super) counts: Counts,
 }
 
 /// What happened in a seed.
@@ -59,7 +59,7 @@ impl Counts {
     }
 }
 
-impl Around<'_> {
+impl Around {
     /// Whether a fault of this probability in a thousand happens now.
     pub(super) fn fault(&mut self, permille: usize) -> bool {
         self.faulty && self.random.permille(permille)
@@ -114,8 +114,8 @@ pub(super) struct Process {
 const EXPIRY_EVENTS: u32 = 1;
 
 impl Process {
-    pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, around: &mut Around<'_>) -> Process {
-        let random = &mut *around.random;
+    pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, around: &mut Around) -> Process {
+        let random = &mut around.random;
         let budget = if random.permille(500) { 0 } else { 1 << 20 };
         let shared = shared();
         let stores = Arc::new(Stores(disk.clone()));
@@ -178,7 +178,7 @@ impl Process {
     }
 
     /// One effect of one of its threads; what it was, where there was one.
-    pub(super) fn step(&mut self, around: &mut Around<'_>) -> Option<String> {
+    pub(super) fn step(&mut self, around: &mut Around) -> Option<String> {
         let what = match around.random.below(16) {
             0..=6 => self.worker(around),
             7..=9 => self.send(around),
@@ -189,7 +189,7 @@ impl Process {
     }
 
     /// The fast lane writes the oldest output. Nothing overtakes another.
-    fn send(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn send(&mut self, around: &mut Around) -> Option<String> {
         if self.slow && around.fault(930) {
             return None;
         }
@@ -200,7 +200,7 @@ impl Process {
         Some(format!("{topic:?} {partition} at {offset}, for {source:?}"))
     }
 
-    fn worker(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn worker(&mut self, around: &mut Around) -> Option<String> {
         let revoking = self.revoking.is_some();
         if self.handler.heard() < around.newest && around.random.permille(100) {
             self.handler.hear(around.newest);
@@ -219,9 +219,9 @@ impl Process {
         }
     }
 
-    fn poll(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn poll(&mut self, around: &mut Around) -> Option<String> {
         let Some(member) = self.member else {
-            let member = around.log.group.join(around.random);
+            let member = around.log.group.join(&mut around.random);
             around.counts.rebalances += 1;
             self.member = Some(member);
             return Some(format!("joins as member {member}"));
@@ -256,7 +256,7 @@ impl Process {
         }
     }
 
-    fn read(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn read(&mut self, around: &mut Around) -> Option<String> {
         let is_early = around.mutant == Some(Mutant::NewsBeforeCommit);
         if self.lanes.open_records() >= around.batch_max || self.lanes.is_announcing() && !is_early {
             return None;
@@ -326,7 +326,7 @@ impl Process {
         }
     }
 
-    fn collect(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn collect(&mut self, around: &mut Around) -> Option<String> {
         let batch = self.unacknowledged.pop_front()?;
         // Of a sealed batch the mutant has counted them all already.
         if around.mutant != Some(Mutant::CommitBeforeAcknowledged) || batch == self.lanes.open() {
@@ -335,7 +335,7 @@ impl Process {
         Some(format!("an output of batch {batch} is acknowledged"))
     }
 
-    fn seal(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn seal(&mut self, around: &mut Around) -> Option<String> {
         let announced = self.announce(around);
         let batch = announced.or_else(|| self.lanes.seal())?;
         if around.mutant == Some(Mutant::CommitBeforeAcknowledged) {
@@ -359,7 +359,7 @@ impl Process {
     }
 
     /// Seals a batch that announces what is new, where something is and it may.
-    fn announce(&mut self, around: &mut Around<'_>) -> Option<BatchId> {
+    fn announce(&mut self, around: &mut Around) -> Option<BatchId> {
         self.announces_only = false;
         // Who gives partitions up takes up nothing new, and a full disk must not stop the scoring.
         if self.revoking.is_some() || self.unstored > 1 || !self.handler.has_news() || around.random.permille(300) {
@@ -373,7 +373,7 @@ impl Process {
         Some(batch)
     }
 
-    fn submit(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn submit(&mut self, around: &mut Around) -> Option<String> {
         if self.committing {
             return None;
         }
@@ -395,7 +395,7 @@ impl Process {
         Some(what)
     }
 
-    fn outcome(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn outcome(&mut self, around: &mut Around) -> Option<String> {
         let outcome = self.committer.outcomes.pop_front()?;
         let what = format!("{outcome:?}");
         match outcome {
@@ -432,7 +432,7 @@ impl Process {
         Some(what)
     }
 
-    fn rewind(&mut self, around: &mut Around<'_>) {
+    fn rewind(&mut self, around: &mut Around) {
         if self.unstored > 0 && around.mutant != Some(Mutant::RewindWithoutRestore) {
             return self.restart();
         }
@@ -473,7 +473,7 @@ impl Process {
         }
     }
 
-    fn restored(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn restored(&mut self, around: &mut Around) -> Option<String> {
         let restored = self.restorer.result()?;
         let (partition, committed) = (restored.partition, restored.committed);
         let end = if around.mutant == Some(Mutant::NewsInReplay) { 0 } else { restored.end };
@@ -499,7 +499,7 @@ impl Process {
     }
 
     /// Served means complete: the local copy is what was committed, and so is the offset.
-    fn check_restored(&self, around: &mut Around<'_>, partition: i32, committed: Option<i64>) {
+    fn check_restored(&self, around: &mut Around, partition: i32, committed: Option<i64>) {
         // Of who was thrown out nothing is asked; he commits nothing.
         if !self.member.is_some_and(|member| around.log.group.owns(member, partition)) {
             return;
@@ -525,7 +525,7 @@ impl Process {
     }
 
     /// While partitions are given up nothing is read; the batches get their chance to be committed.
-    fn settled(&mut self, around: &mut Around<'_>) -> Option<String> {
+    fn settled(&mut self, around: &mut Around) -> Option<String> {
         let Revoking(partitions) = self.revoking.take()?;
         let lost = !self.member.is_some_and(|member| around.log.group.is_member(member));
         let settled = partitions.iter().all(|partition| self.lanes.is_settled_for(*partition));
@@ -537,7 +537,7 @@ impl Process {
         Some(format!("gave up {partitions:?}, settled {settled}, lost {lost}"))
     }
 
-    fn give_up(&mut self, around: &mut Around<'_>, partitions: &[i32], lost: bool) {
+    fn give_up(&mut self, around: &mut Around, partitions: &[i32], lost: bool) {
         let unsettled = partitions.iter().any(|partition| !self.lanes.is_settled_for(*partition));
         for partition in partitions {
             if self.lanes.serves(*partition) {

@@ -90,7 +90,7 @@ impl Restorer {
         None
     }
 
-    pub(super) fn step(&mut self, around: &mut Around<'_>) -> Option<String> {
+    pub(super) fn step(&mut self, around: &mut Around) -> Option<String> {
         let number = around.random.below(self.jobs.len());
         if self.jobs.is_empty() {
             return None;
@@ -133,13 +133,8 @@ impl Restorer {
         }
     }
 
-    fn advance(
-        &self,
-        around: &mut Around<'_>,
-        (partition, request): (i32, u64),
-        stage: Stage,
-    ) -> Result<Next, StateError> {
-        let log = &*around.log;
+    fn advance(&self, around: &mut Around, (partition, request): (i32, u64), stage: Stage) -> Result<Next, StateError> {
+        let log = &around.log;
         Ok(match stage {
             Stage::AskOffset if around.mutant == Some(Mutant::RestoreBeforeOffset) => {
                 let end = log.last_stable(Topic::Profiles, partition);
@@ -211,7 +206,7 @@ impl Restorer {
     }
 
     /// Who is no longer wanted must not throw away what another has completed.
-    fn reset(&self, around: &Around<'_>, partition: i32, request: u64) {
+    fn reset(&self, around: &Around, partition: i32, request: u64) {
         if self.wanted.get(&partition) == Some(&request) || around.mutant == Some(Mutant::StaleReset) {
             let _ = self.disk.reset(partition);
         }

@@ -30,25 +30,19 @@ struct Instance {
 }
 
 struct Simulation {
-    log: Log,
-    random: Random,
-    mutant: Option<Mutant>,
+    around: Around,
     instances: Vec<Instance>,
     /// Producers there ever were.
     producers: usize,
-    batch_max: usize,
     /// How soon markers are written: in so many of a hundred turns.
     markers: usize,
     /// Events that arrive, and faults that happen, in a thousand turns each.
     arrivals: usize,
     fault_rate: usize,
-    faulty: bool,
     step: usize,
-    /// The newest version of what is announced, and in how many of a thousand turns there is a newer one.
-    newest: u64,
+    /// In how many of a thousand turns there is a newer version of what is announced.
     news: usize,
     oracle: Oracle,
-    counts: Counts,
     trace: Option<Vec<String>>,
 }
 
@@ -63,21 +57,23 @@ pub(super) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Result<Cou
     let fault_rate = 100 + random.below(600);
     let news = random.below(12);
     let mut simulation = Simulation {
-        log: Log::default(),
-        random,
-        mutant,
+        around: Around {
+            log: Log::default(),
+            random,
+            mutant,
+            faulty: true,
+            batch_max,
+            newest: 0,
+            counts: Counts::default(),
+        },
         instances: Vec::new(),
         producers: 0,
-        batch_max,
         markers,
         arrivals,
         fault_rate,
-        faulty: true,
         step: 0,
-        newest: 0,
         news,
         oracle: Oracle::new(),
-        counts: Counts::default(),
         trace: traced.then(Vec::new),
     };
     for name in 0..instances {
@@ -85,9 +81,9 @@ pub(super) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Result<Cou
         let disk = Arc::new(Disk::new(mutant));
         simulation.instances.push(Instance { name, producer, disk, process: None, asleep_until: 0 });
     }
-    simulation.log.trusting = mutant == Some(Mutant::NoGenerationCheck);
+    simulation.around.log.trusting = mutant == Some(Mutant::NoGenerationCheck);
     simulation.run(&traffic);
-    let Simulation { mut log, mut oracle, counts, trace, newest, .. } = simulation;
+    let Simulation { around: Around { mut log, counts, newest, .. }, mut oracle, trace, .. } = simulation;
     // What went wrong on the way explains what is wrong at the end.
     if log.wrong.is_empty() {
         check(&mut log, &mut oracle, &traffic, newest);
@@ -114,25 +110,25 @@ impl Simulation {
         let mut coming = traffic.events.iter();
         let mut left = traffic.events.len();
         // Some time with faults after the last event, and the first ones may wait for long.
-        let mut calm = 200 + self.random.below(600);
-        while self.log.wrong.is_empty() && (left > 0 || calm > 0) && self.step < MAX_STEPS {
+        let mut calm = 200 + self.around.random.below(600);
+        while self.around.log.wrong.is_empty() && (left > 0 || calm > 0) && self.step < MAX_STEPS {
             self.step += 1;
-            if self.random.permille(self.arrivals)
+            if self.around.random.permille(self.arrivals)
                 && let Some(event) = coming.next()
             {
                 left -= 1;
                 self.arrive(event.clone());
             }
-            if self.random.permille(self.news) {
-                self.newest += 1;
-                self.note(Some(format!("version {}", self.newest)));
+            if self.around.random.permille(self.news) {
+                self.around.newest += 1;
+                self.note(Some(format!("version {}", self.around.newest)));
             }
             if left == 0 {
                 calm = calm.saturating_sub(1);
             }
             self.turn();
         }
-        self.faulty = false;
+        self.around.faulty = false;
         for instance in &mut self.instances {
             instance.asleep_until = 0;
         }
@@ -147,14 +143,14 @@ impl Simulation {
     /// Until everything is committed.
     fn drain(&mut self) {
         let until = self.step + MAX_STEPS;
-        while self.log.wrong.is_empty() && !self.is_over() {
+        while self.around.log.wrong.is_empty() && !self.is_over() {
             if self.step >= until {
                 let status: Vec<String> = self
                     .instances
                     .iter()
                     .map(|of| of.process.as_ref().map_or("dead".to_owned(), Process::status))
                     .collect();
-                self.log.blame("everything comes to an end", format!("{:?} {status:#?}", self.log.group));
+                self.around.log.blame("everything comes to an end", format!("{:?} {status:#?}", self.around.log.group));
             }
             self.step += 1;
             self.turn();
@@ -163,12 +159,15 @@ impl Simulation {
 
     fn is_over(&self) -> bool {
         let all = |partition: i32| {
-            let end = self.log.high_watermark(Topic::Events, partition);
-            self.log.settled_offset(partition).unwrap_or(0) == end
+            let end = self.around.log.high_watermark(Topic::Events, partition);
+            self.around.log.settled_offset(partition).unwrap_or(0) == end
         };
         (0..PARTITIONS).all(all)
-            && self.log.is_quiet()
-            && self.instances.iter().all(|instance| instance.process.as_ref().is_some_and(|of| of.is_idle(self.newest)))
+            && self.around.log.is_quiet()
+            && self
+                .instances
+                .iter()
+                .all(|instance| instance.process.as_ref().is_some_and(|of| of.is_idle(self.around.newest)))
     }
 
     fn arrive(&mut self, event: Event) {
@@ -178,70 +177,52 @@ impl Simulation {
             timestamp_ms: event.timestamp_ms,
             source: None,
         };
-        let offset = self.log.append(Topic::Events, event.partition, record);
+        let offset = self.around.log.append(Topic::Events, event.partition, record);
         self.note(Some(format!("event {offset} of partition {} arrives: {}", event.partition, event.title())));
         self.oracle.handle(event);
     }
 
     fn turn(&mut self) {
-        match self.random.below(100) {
+        match self.around.random.below(100) {
             chosen if chosen < self.markers => {
-                let what = self.log.write_marker(&mut self.random);
+                let what = self.around.log.write_marker(&mut self.around.random);
                 self.note(what);
             }
             96..=97 => self.bury(),
-            98 if self.faulty && self.random.permille(self.fault_rate) => self.fault(),
+            98 if self.around.faulty && self.around.random.permille(self.fault_rate) => self.fault(),
             _ => self.act(),
         }
     }
 
     /// An instance does something.
     fn act(&mut self) {
-        let chosen = self.random.below(self.instances.len());
+        let chosen = self.around.random.below(self.instances.len());
         let Some(instance) = self.instances.get_mut(chosen) else { return };
         if instance.asleep_until > self.step {
             return;
         }
         let Some(process) = &mut instance.process else {
             // Starting takes some time.
-            if !self.faulty || self.random.permille(50) {
+            if !self.around.faulty || self.around.random.permille(50) {
                 self.start(chosen);
             }
             return;
         };
-        let mut around = Around {
-            log: &mut self.log,
-            random: &mut self.random,
-            mutant: self.mutant,
-            faulty: self.faulty,
-            batch_max: self.batch_max,
-            newest: self.newest,
-            counts: &mut self.counts,
-        };
-        let what = process.step(&mut around);
+        let what = process.step(&mut self.around);
         self.note(what);
     }
 
     fn start(&mut self, chosen: usize) {
-        let is_wiped = self.random.permille(200);
+        let is_wiped = self.around.random.permille(200);
         let producer = if is_wiped { Some(self.new_producer()) } else { None };
         let Some(instance) = self.instances.get_mut(chosen) else { return };
         if let Some(producer) = producer {
             // Its name was on the disk as well.
             instance.producer = producer;
-            instance.disk = Arc::new(Disk::new(self.mutant));
+            instance.disk = Arc::new(Disk::new(self.around.mutant));
         }
         let (name, producer) = (instance.name, instance.producer);
-        let mut around = Around {
-            log: &mut self.log,
-            random: &mut self.random,
-            mutant: self.mutant,
-            faulty: self.faulty,
-            batch_max: self.batch_max,
-            newest: self.newest,
-            counts: &mut self.counts,
-        };
-        instance.process = Some(Process::start(name, producer, &instance.disk, &mut around));
+        instance.process = Some(Process::start(name, producer, &instance.disk, &mut self.around));
         self.note(Some(format!("instance {name} starts, disk wiped: {is_wiped}")));
     }
 
@@ -250,49 +231,49 @@ impl Simulation {
         let lives = |instance: &&Instance| instance.asleep_until <= self.step;
         let alive: Vec<usize> =
             self.instances.iter().filter(lives).filter_map(|of| of.process.as_ref()?.member()).collect();
-        let silent = self.log.group.members().iter().copied().find(|member| !alive.contains(member));
-        if let Some(member) = silent.filter(|_| self.random.permille(300)) {
-            self.log.group.remove(member, &mut self.random);
-            self.counts.rebalances += 1;
+        let silent = self.around.log.group.members().iter().copied().find(|member| !alive.contains(member));
+        if let Some(member) = silent.filter(|_| self.around.random.permille(300)) {
+            self.around.log.group.remove(member, &mut self.around.random);
+            self.around.counts.rebalances += 1;
             self.note(Some(format!("member {member} is thrown out: nothing was heard of it")));
-        } else if self.random.permille(if self.faulty { 30 } else { 300 }) {
+        } else if self.around.random.permille(if self.around.faulty { 30 } else { 300 }) {
             // In the end only those are left open for long enough that nobody works on.
             let works = |of: &Instance| of.process.as_ref().is_some_and(Process::is_committing);
             let busy = |producer| self.instances.iter().any(|of| of.producer == producer && works(of));
-            let faulty = self.faulty;
-            let what = self.log.time_out(&mut self.random, |producer| faulty || !busy(producer));
+            let faulty = self.around.faulty;
+            let what = self.around.log.time_out(&mut self.around.random, |producer| faulty || !busy(producer));
             self.note(what);
         }
     }
 
     fn fault(&mut self) {
-        let chosen = self.random.below(self.instances.len());
-        let kind = self.random.below(100);
+        let chosen = self.around.random.below(self.instances.len());
+        let kind = self.around.random.below(100);
         let Some(instance) = self.instances.get_mut(chosen) else { return };
         let (name, member) = (instance.name, instance.process.as_ref().and_then(Process::member));
         let what = match kind {
             0..=17 if instance.process.is_some() => {
                 instance.process = None;
-                instance.disk.crash(&mut self.random);
-                self.counts.crashes += 1;
+                instance.disk.crash(&mut self.around.random);
+                self.around.counts.crashes += 1;
                 format!("instance {name} crashes")
             }
             18..=30 if instance.process.is_some() => {
-                instance.asleep_until = self.step + 50 + self.random.below(500);
-                self.counts.zombies += 1;
+                instance.asleep_until = self.step + 50 + self.around.random.below(500);
+                self.around.counts.zombies += 1;
                 format!("instance {name} is stopped until step {}", instance.asleep_until)
             }
-            31..=39 => match member.filter(|member| self.log.group.is_member(*member)) {
+            31..=39 => match member.filter(|member| self.around.log.group.is_member(*member)) {
                 Some(member) => {
-                    self.log.group.remove(member, &mut self.random);
-                    self.counts.rebalances += 1;
+                    self.around.log.group.remove(member, &mut self.around.random);
+                    self.around.counts.rebalances += 1;
                     format!("member {member} is thrown out, though it lives")
                 }
                 None => return,
             },
             40..=59 => {
-                self.log.group.rebalance(&mut self.random);
-                self.counts.rebalances += 1;
+                self.around.log.group.rebalance(&mut self.around.random);
+                self.around.counts.rebalances += 1;
                 "rebalance".to_owned()
             }
             _ => return,
