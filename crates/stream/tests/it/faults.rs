@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use stream::feed::FeedRecord;
@@ -125,12 +125,7 @@ fn a_full_disk_delays_neither_verdicts_nor_commits() {
 /// the worker's own.
 pub(crate) fn fence(case: &Case) {
     let config = &case.config;
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &config.connection.brokers)
-        .set("transactional.id", format!("{}-{}-0", config.group_id, config.instance_id))
-        .create()
-        .unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
+    case.transactional(&format!("{}-{}-0", config.group_id, config.instance_id));
 }
 
 #[test]
@@ -241,11 +236,8 @@ fn a_transaction_that_stays_pending_on_an_offset_keeps_no_partition_from_being_s
 
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &case.config.connection.brokers);
-    let nobody: BaseConsumer = config.clone().set("group.id", &case.config.group_id).create().unwrap();
-    // As long as brokers allow: as good as for ever.
-    config.set("transactional.id", "pending-for-ever").set("transaction.timeout.ms", "900000");
-    let lost: BaseProducer = config.create().unwrap();
-    lost.init_transactions(PATIENCE).unwrap();
+    let nobody: BaseConsumer = config.set("group.id", &case.config.group_id).create().unwrap();
+    let lost = case.transactional("pending-for-ever");
     lost.begin_transaction().unwrap();
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&case.config.topics.events, 0, Offset::Offset(1)).unwrap();
@@ -266,11 +258,7 @@ fn a_transaction_that_stays_pending_on_an_offset_keeps_no_partition_from_being_s
 fn a_transaction_that_stays_open_on_one_partition_of_the_changelog_delays_no_other() {
     let Some(kafka) = kafka_harness::shared() else { return };
     let case = case(kafka, "open");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &case.config.connection.brokers);
-    config.set("transactional.id", "open-for-ever").set("transaction.timeout.ms", "900000");
-    let lost: BaseProducer = config.create().unwrap();
-    lost.init_transactions(PATIENCE).unwrap();
+    let lost = case.transactional("open-for-ever");
     lost.begin_transaction().unwrap();
     lost.send(BaseRecord::to(&case.config.topics.profiles).partition(0).key("key").payload("lost")).unwrap();
     lost.flush(PATIENCE).unwrap();

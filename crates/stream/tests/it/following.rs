@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use stream::Error;
 use stream::feed::{FeedRecord, Feeder};
 use stream::tail::{From, Isolation, Tail};
@@ -83,10 +82,7 @@ fn reading_starts_anywhere_and_says_when_it_has_caught_up() {
 fn what_nobody_is_shown_at_the_end_does_not_keep_a_reader_from_catching_up() {
     let Some(kafka) = kafka_harness::shared() else { return };
     let case = case(kafka, "follow-markers");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &case.config.connection.brokers);
-    let producer: BaseProducer = config.set("transactional.id", "follow-markers").create().unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
+    let producer = case.transactional("follow-markers");
     for commit in [true, false] {
         producer.begin_transaction().unwrap();
         producer.send(BaseRecord::to(&case.config.topics.settings).key("tenant").payload("1")).unwrap();

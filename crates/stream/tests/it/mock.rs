@@ -346,7 +346,9 @@ fn reading_starts_when_the_brokers_have_settled() {
     std::thread::scope(|scope| {
         let (answer, answered) = channel();
         let (connection, young) = (&connection, "young");
-        scope.spawn(move || answer.send(Tail::new(connection, young, From::End, Isolation::Committed)));
+        scope.spawn(move || {
+            answer.send(Tail::new(connection, young, From::End, Isolation::Committed)).unwrap();
+        });
         let early = answered.recv_timeout(Duration::from_millis(500));
         assert!(matches!(early, Err(RecvTimeoutError::Timeout)), "answered without a leader");
         cluster.topic_error(young, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use delivery::{
     BatchId, Changes, Handler, LocalState, Outputs, SOURCE_OFFSET_KEY, Source, StateError, read_source_offset,
 };
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use stream::Running;
 use stream::feed::FeedRecord;
 
@@ -288,10 +287,7 @@ fn news_are_announced_without_any_record() {
     assert_eq!(changelog(&case), due);
     // An event that its producer took back, and one that it did not, each with a marker after it: offsets that no
     // record has, at the end of each partition.
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &case.config.connection.brokers);
-    let producer: BaseProducer = config.set("transactional.id", "news-idle").create().unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
+    let producer = case.transactional("news-idle");
     for commit in [true, false] {
         producer.begin_transaction().unwrap();
         for partition in 0..PARTITIONS {

@@ -13,6 +13,7 @@ use delivery::{
 use prometheus::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use stream::feed::{FeedRecord, Feeder};
 use stream::tail::{From, Isolation, Record, Tail};
@@ -249,6 +250,17 @@ impl Case {
 
     pub(crate) fn feeder(&self) -> Feeder {
         Feeder::new(&self.config.connection).unwrap()
+    }
+
+    /// A producer of somebody else's, or of an instance's name, whose transactions last as long as brokers allow: as
+    /// good as for ever. What the name left open is aborted.
+    pub(crate) fn transactional(&self, name: &str) -> BaseProducer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.config.connection.brokers);
+        config.set("transactional.id", name).set("transaction.timeout.ms", "900000");
+        let producer: BaseProducer = config.create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer
     }
 
     pub(crate) fn tail(&self, topic: &str) -> Tail {
