@@ -3,7 +3,8 @@
 //! There are two batches at most: the open one takes records, the sealed one is on its way. A sealed batch
 //! waits until everything that it sent on the fast lane is acknowledged, then it is committed; only after
 //! that the open one is sealed in its turn. So scoring never waits for a commit, unless the open batch is
-//! full before the sealed one is through.
+//! full before the sealed one is through. A commit that fails is tried again with the same batch, so that nothing
+//! is handled twice for it; everything uncommitted is rewound where that cannot be.
 //!
 //! # Announcements
 //!
@@ -111,6 +112,8 @@ struct Sealed {
     offsets: Vec<NextOffset>,
     /// It was given out by [`Lanes::ready`].
     committing: bool,
+    /// A partition was revoked since it was sealed: it holds what nobody here may commit any more.
+    broken: bool,
 }
 
 /// The state of delivery of one worker.
@@ -165,6 +168,7 @@ impl Lanes {
         // Also where the commit is under way: its outcome must not touch a later assignment.
         if let Some(sealed) = &mut self.sealed {
             sealed.offsets.retain(|(of, _)| *of != partition);
+            sealed.broken = true;
         }
     }
 
@@ -277,7 +281,7 @@ impl Lanes {
     }
 
     fn close(&mut self, offsets: Vec<NextOffset>) -> BatchId {
-        self.sealed = Some(Sealed { batch: std::mem::take(&mut self.open), offsets, committing: false });
+        self.sealed = Some(Sealed { batch: std::mem::take(&mut self.open), offsets, committing: false, broken: false });
         let sealed = self.id;
         self.id += 1;
         sealed
@@ -345,6 +349,20 @@ impl Lanes {
         Some(Commit { batch, offsets: sealed.offsets.clone() })
     }
 
+    /// Where each partition with a record in the sealed batch stands after it.
+    #[must_use]
+    pub fn sealed_offsets(&self) -> &[NextOffset] {
+        self.sealed.as_ref().map_or(&[], |sealed| &sealed.offsets)
+    }
+
+    /// The commit of a batch has failed, and nothing of it was or will be seen. Says whether the same batch may be
+    /// committed again, and [`Lanes::ready`] gives it out: what it holds is as right as it was, while all its
+    /// partitions are still ours. Otherwise everything has to be rewound.
+    pub fn aborted(&mut self, batch: BatchId) -> bool {
+        let sealed = self.sealed.as_mut().filter(|sealed| sealed.committing && !sealed.broken && batch + 1 == self.id);
+        sealed.map(|sealed| sealed.committing = false).is_some()
+    }
+
     /// A batch is committed.
     pub fn committed(&mut self, batch: BatchId) {
         let Some(sealed) = self.sealed.take_if(|sealed| sealed.committing && batch + 1 == self.id) else { return };
@@ -360,7 +378,7 @@ impl Lanes {
         self.announcing = self.announcing.filter(|announcing| *announcing != batch);
     }
 
-    /// The sealed batch will never be committed, or a partition was lost: forgets everything uncommitted.
+    /// The sealed batch cannot be committed, or a partition was lost: forgets everything uncommitted.
     /// Answers from where each served partition has to be read again (`None`: from its start).
     pub fn rewind(&mut self) -> Vec<(i32, Option<i64>)> {
         self.forget_batches();
@@ -492,6 +510,35 @@ mod tests {
         assert!(lanes.is_committing(), "a late word about a forgotten batch");
         lanes.acknowledged(batch);
         assert_eq!(lanes.ready(), Some(Commit { batch, offsets: vec![(0, 2)] }));
+    }
+
+    #[test]
+    fn a_batch_that_was_aborted_is_given_out_again() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        let batch = lanes.seal().unwrap_or_default();
+        assert!(!lanes.aborted(batch), "it was not given out yet");
+        let given = lanes.ready();
+        lanes.handled(1, 0, 0);
+        assert!(!lanes.aborted(batch + 1) && lanes.aborted(batch));
+        assert_eq!(lanes.seal(), None, "it is still on its way");
+        assert_eq!(lanes.sealed_offsets(), [(0, 1)]);
+        assert_eq!(lanes.ready(), given);
+        lanes.committed(batch);
+        assert_eq!(commit(&mut lanes), [(1, 1)]);
+    }
+
+    #[test]
+    fn a_batch_with_a_partition_that_is_gone_is_not_given_out_again() {
+        let mut lanes = serving();
+        lanes.handled(0, 0, 0);
+        lanes.handled(1, 0, 0);
+        let batch = lanes.seal().unwrap_or_default();
+        assert!(lanes.ready().is_some());
+        lanes.revoke(0);
+        assert!(!lanes.aborted(batch));
+        assert_eq!(lanes.rewind(), [(1, None)]);
+        assert!(!lanes.aborted(batch), "forgotten");
     }
 
     #[test]

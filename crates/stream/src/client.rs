@@ -99,6 +99,10 @@ impl ClientProperties {
     }
 }
 
+/// The answer to a heartbeat tells a member that the group is about to be shared anew, and partitions that move stand
+/// still until all have heard of it.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The consumer of a worker.
 pub(crate) fn group_member(settings: &StreamConfig, worker: usize) -> ClientConfig {
     let session = settings.session_timeout;
@@ -109,7 +113,7 @@ pub(crate) fn group_member(settings: &StreamConfig, worker: usize) -> ClientConf
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", millis(session))
-        .set("heartbeat.interval.ms", millis(session / 5))
+        .set("heartbeat.interval.ms", millis((session / 5).min(HEARTBEAT_INTERVAL)))
         .set("max.poll.interval.ms", millis(session.max(Duration::from_secs(60))))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

@@ -52,7 +52,13 @@ const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Batches that may wait for the local state when something is announced. The last one is always just being
 /// written; where there are more the disk takes nothing, and scoring would have to wait for it.
 const MAX_UNSTORED_TO_ANNOUNCE: usize = 1;
-/// How long reading rests after an aborted batch. It doubles with each abort in a row, up to the longest.
+/// An aborted batch is tried again after this time, which doubles with each abort in a row. In a rebalance that is
+/// enough to hear of the group's new generation.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+/// After so many aborts in a row everything uncommitted is read again, in case it is the batch that is not liked.
+const MAX_TRIES: u32 = 6;
+/// How long reading rests then, and after a failure of the local state. It doubles with each in a row, up to the
+/// longest.
 const REST: Duration = Duration::from_millis(100);
 const MAX_REST: Duration = Duration::from_secs(5);
 /// The same kind of consumer error is logged once in this time; all are counted.
@@ -97,6 +103,8 @@ pub(crate) struct Worker {
     aborts_in_a_row: u32,
     /// Failures of the local state in a row, by partition.
     state_failures: BTreeMap<i32, u32>,
+    /// The sealed batch was aborted, and is not tried again before.
+    try_again: Option<Instant>,
     /// Reading rests until then.
     rest_until: Option<Instant>,
     batch_due: Instant,
@@ -150,6 +158,7 @@ impl Worker {
             displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
             state_failures: BTreeMap::new(),
+            try_again: None,
             rest_until: None,
             paused: false,
             acknowledged: Vec::new(),
@@ -435,6 +444,9 @@ impl Worker {
     fn close(&mut self, batch: BatchId, now: Instant) {
         self.batch_due = now + self.settings.batch_interval;
         self.handler.take_changes(batch, &mut self.open.changes);
+        for (partition, next) in self.lanes.sealed_offsets() {
+            self.open.changes.push(*partition, SOURCE_OFFSET_KEY, Some(&source_offset_value(*next)));
+        }
         let empty = self.spare.pop().unwrap_or_default();
         self.sealed = Some(std::mem::replace(&mut self.open, empty));
         self.handler.between_batches();
@@ -442,7 +454,7 @@ impl Worker {
 
     /// Hands the sealed batch to the committer when its verdicts are out.
     fn submit(&mut self, consumer: &Member) -> Result<(), WorkerError> {
-        if self.committing || !self.lanes.is_ready() {
+        if self.committing || !self.lanes.is_ready() || self.try_again.is_some_and(|due| Instant::now() < due) {
             return Ok(());
         }
         // Between two polls nothing moves: who this names has handled every record of the batch.
@@ -455,11 +467,9 @@ impl Worker {
             return Ok(());
         }
         let Some(commit) = self.lanes.ready() else { return Ok(()) };
-        let mut records = self.sealed.take().unwrap_or_default();
-        for (partition, next) in &commit.offsets {
-            records.changes.push(*partition, SOURCE_OFFSET_KEY, Some(&source_offset_value(*next)));
-        }
+        let records = self.sealed.take().unwrap_or_default();
         self.committing = true;
+        self.try_again = None;
         let restored = std::mem::take(&mut self.restored);
         self.committer.commit(Order { commit, group, records, restored })
     }
@@ -481,13 +491,21 @@ impl Worker {
                     self.recycle(records);
                 }
                 Outcome::Aborted { batch, fatal, records } => {
-                    tracing::info!(worker = self.index, batch, "batch aborted");
                     self.committing = false;
-                    self.recycle(records);
                     if let Some(error) = fatal {
                         return Err(error);
                     }
-                    self.rest();
+                    self.aborts_in_a_row = self.aborts_in_a_row.saturating_add(1);
+                    if self.aborts_in_a_row <= MAX_TRIES && self.lanes.aborted(batch) {
+                        let wait = TRY_AGAIN * 2_u32.pow(self.aborts_in_a_row - 1);
+                        tracing::info!(worker = self.index, batch, ?wait, "batch aborted; trying again");
+                        self.try_again = Some(Instant::now() + wait);
+                        self.sealed = Some(records);
+                        continue;
+                    }
+                    tracing::info!(worker = self.index, batch, "batch aborted");
+                    self.recycle(records);
+                    self.rest(self.aborts_in_a_row.saturating_sub(MAX_TRIES));
                     if self.restore_due {
                         self.restore_if_due()?;
                     } else {
@@ -520,11 +538,17 @@ impl Worker {
         }
     }
 
-    /// A short pause in reading: what was refused once may be refused again.
-    fn rest(&mut self) {
-        let rest = (REST * 2_u32.saturating_pow(self.aborts_in_a_row)).min(MAX_REST);
-        self.aborts_in_a_row = self.aborts_in_a_row.saturating_add(1).min(16);
+    /// A pause in reading, after what has happened so many times in a row: it may happen again.
+    fn rest(&mut self, times: u32) {
+        let rest = (REST * 2_u32.saturating_pow(times.saturating_sub(1).min(16))).min(MAX_REST);
         self.rest_until = Some(Instant::now() + rest);
+    }
+
+    /// The open batch and the sealed one will not be committed.
+    fn drop_batches(&mut self) {
+        self.open.clear();
+        self.sealed = None;
+        self.try_again = None;
     }
 
     /// Waits until `settled`, until `deadline` at the latest. Says whether it is.

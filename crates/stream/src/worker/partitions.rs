@@ -31,8 +31,7 @@ impl Worker {
         }
         self.metrics.stream.rewound("rewind");
         let again = self.lanes.rewind();
-        self.open.clear();
-        self.sealed = None;
+        self.drop_batches();
         tracing::info!(worker = self.index, ?again, "reading again from the last commit");
         self.seek(consumer, &again)
     }
@@ -92,8 +91,7 @@ impl Worker {
             self.handler.revoked(*partition);
         }
         self.lanes.restart();
-        self.open.clear();
-        self.sealed = None;
+        self.drop_batches();
         tracing::info!(worker = self.index, ?partitions, "reading what is committed");
         let list = self.list(partitions.iter().copied());
         consumer.pause(&list).map_err(|error| self.partitions_error("pause", &error))?;
@@ -162,8 +160,9 @@ impl Worker {
         self.metrics.stream.state_error(error);
         let failures = self.state_failures.entry(partition).or_default();
         *failures += 1;
+        let failures = *failures;
         tracing::error!(worker = self.index, partition, "{error}");
-        if *failures > MAX_STATE_FAILURES {
+        if failures > MAX_STATE_FAILURES {
             return Err(WorkerError::State { reason: error.to_string() });
         }
         if let StateError::Damaged(_) = error
@@ -171,7 +170,7 @@ impl Worker {
         {
             return Err(WorkerError::State { reason: error.to_string() });
         }
-        self.rest();
+        self.rest(failures);
         self.restart(consumer)
     }
 

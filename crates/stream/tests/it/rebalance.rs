@@ -4,7 +4,38 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::faults::while_records_flow;
 use crate::support::{Case, Echoes, PATIENCE, check_counts, check_echoes, read_echoes, stop_cleanly, wait_until};
+
+#[test]
+fn a_commit_that_meets_a_new_generation_is_tried_again_and_rewinds_nothing() {
+    /// A commit has to be on its way in the milliseconds in which the generation changes.
+    const TURNS: usize = 60;
+    let Some(kafka) = kafka_harness::shared() else { return };
+    let mut first = Case::new(kafka.bootstrap_servers(), "generation");
+    first.config.batch_interval = Duration::from_millis(1);
+    first.create_topics(4, |_| ());
+    let one = first.start_ready();
+    let failed = || first.metric("credence_commit_failures_total");
+    let total = while_records_flow(&first, || {
+        for _ in 0..TURNS {
+            if failed() >= 2.0 {
+                break;
+            }
+            let second = first.again();
+            let two = second.start_ready();
+            wait_until("the partitions are shared", || first.metric("credence_assigned_partitions") == 2.0);
+            stop_cleanly(two);
+            wait_until("the first has all again", || first.metric("credence_assigned_partitions") == 4.0);
+        }
+    });
+    assert!(failed() >= 2.0, "in {TURNS} turns no commit met a rebalance");
+    let expected = Echoes { distinct: total, duplicates: 0 };
+    assert_eq!(check_echoes(&read_echoes(&first, &first.config.topics.logs, total)), expected);
+    assert_eq!(check_echoes(&read_echoes(&first, &first.config.topics.verdicts, total)), expected);
+    assert_eq!(first.metric("credence_rewinds_total"), 0.0);
+    stop_cleanly(one);
+}
 
 #[test]
 fn a_second_instance_joins_and_leaves_while_records_flow() {

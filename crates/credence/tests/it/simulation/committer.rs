@@ -32,7 +32,8 @@ pub(super) struct Order {
 pub(super) enum Outcome {
     Committed(BatchId),
     Stored(BatchId),
-    Aborted,
+    /// What it would have committed comes back.
+    Aborted(BatchId, Durable),
     Unknown,
     Damaged,
 }
@@ -145,8 +146,9 @@ impl Committer {
 
     fn aborted(&mut self, why: &str) -> Option<String> {
         let (order, _) = self.order.take()?;
-        self.outcomes.push_back(Outcome::Aborted);
-        Some(format!("batch {} aborted: {why}", order.commit.batch))
+        let batch = order.commit.batch;
+        self.outcomes.push_back(Outcome::Aborted(batch, order.records));
+        Some(format!("batch {batch} aborted: {why}"))
     }
 
     fn produce(&mut self, around: &mut Around, epoch: u64, sent: usize) -> Option<String> {

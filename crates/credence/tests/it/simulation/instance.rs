@@ -98,6 +98,7 @@ pub(super) struct Process {
     open: Durable,
     sealed: Option<Durable>,
     committing: bool,
+    aborts_in_a_row: usize,
     unstored: usize,
     /// Partitions that were restored since the last order, and up to where.
     restored: Vec<(i32, i64)>,
@@ -112,6 +113,8 @@ pub(super) struct Process {
 
 /// Events that decide what has expired: few, as there are few.
 const EXPIRY_EVENTS: u32 = 1;
+/// After so many aborts in a row everything is rewound: few, so that it happens.
+const MAX_TRIES: usize = 1;
 
 impl Process {
     pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, around: &mut Around) -> Process {
@@ -137,6 +140,7 @@ impl Process {
             open: Durable::default(),
             sealed: None,
             committing: false,
+            aborts_in_a_row: 0,
             unstored: 0,
             restored: Vec::new(),
             restore_due: false,
@@ -397,10 +401,11 @@ impl Process {
 
     fn outcome(&mut self, around: &mut Around) -> Option<String> {
         let outcome = self.committer.outcomes.pop_front()?;
-        let what = format!("{outcome:?}");
+        let mut what = format!("{outcome:?}");
         match outcome {
             Outcome::Committed(batch) => {
                 around.counts.commits += 1;
+                self.aborts_in_a_row = 0;
                 self.committing = false;
                 self.unstored += 1;
                 self.lanes.committed(batch);
@@ -414,9 +419,15 @@ impl Process {
                 self.handler.stored(batch);
                 self.lanes.stored(batch);
             }
-            Outcome::Aborted => {
+            Outcome::Aborted(batch, records) => {
                 around.counts.aborts += 1;
                 self.committing = false;
+                self.aborts_in_a_row += 1;
+                if self.aborts_in_a_row <= MAX_TRIES && self.lanes.aborted(batch) {
+                    self.sealed = Some(records);
+                    return Some(format!("batch {batch} is tried again"));
+                }
+                what = format!("batch {batch} is not tried again");
                 if self.restore_due { self.restore_if_due() } else { self.rewind(around) }
             }
             Outcome::Unknown => {
