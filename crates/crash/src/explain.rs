@@ -9,14 +9,16 @@ use crate::error::CrashError;
 use crate::names::Name;
 
 /// Tells of some records that are not as they should be; empty when there are none. The expected ones are
-/// looked up in the file again.
+/// looked up in the file again. `once`: a record that was asked for once must be there once.
 pub(crate) fn explain(
     what: &str,
+    once: bool,
     name: fn(&[u8]) -> Option<Name>,
     ledger: &Ledger,
     expected: &Path,
 ) -> Result<String, CrashError> {
-    let counted = [("missing", ledger.missing()), ("more often than asked for", ledger.repeated())];
+    let repeated = if once { ledger.repeated() } else { Default::default() };
+    let counted = [("missing", ledger.missing()), ("more often than asked for", repeated)];
     let sampled = ledger.samples().iter().filter_map(|sample| sample.name);
     let names = sampled.chain(counted.iter().flat_map(|(_, names)| names.iter().copied()));
     let mut texts: BTreeMap<u64, String> = names.map(|name| (name, String::new())).collect();
