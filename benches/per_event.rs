@@ -6,7 +6,7 @@
 //! The traffic is the simulator's, attacks, failures and completions included. Half of it warms the
 //! state up, so that users have devices, places and recent answers; the other half is measured, each
 //! event once: a second time it would be a duplicate. These events are rich (1,170 bytes); the same logins as
-//! small events (some 600 bytes) stand beside them, for comparison with what others measure. The allocations
+//! small events (some 650 bytes) and with nothing but what is scored (some 370) stand beside them. The allocations
 //! are counted while the time is taken, which makes the times a little worse than they are.
 
 mod sample;
@@ -58,7 +58,13 @@ static RECORDS: LazyLock<Records> = LazyLock::new(|| {
 });
 
 /// The measured events again, as small as events of other systems are.
-static SMALL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| RECORDS.json.iter().map(|event| small(event)).collect());
+static SMALL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| all_smaller(Keeps::Usual));
+/// And with nothing but what is scored.
+static LEAST: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| all_smaller(Keeps::Scored));
+
+fn all_smaller(keeps: Keeps) -> Vec<Vec<u8>> {
+    RECORDS.json.iter().map(|event| smaller(event, keeps)).collect()
+}
 
 /// The small world's data, loaded once; each bench has its own partition.
 static CONTEXT: LazyLock<ScoringContext> = LazyLock::new(|| {
@@ -94,12 +100,13 @@ fn main() {
         }
     }
     println!(
-        "{USERS} users; {} events to warm up, {MEASURED} measured: {} B as JSON, {} B as MessagePack, {} B small; \
+        "{USERS} users; {} events to warm up, {MEASURED} measured: {} B as JSON, {} B as MessagePack, {} B small, {} B least; \
          of them come {} verdicts of {} B and {} log records of {} B",
         RECORDS.warm.len(),
         sizes(&RECORDS.json),
         sizes(&RECORDS.msgpack),
         sizes(&SMALL),
+        sizes(&LEAST),
         written[0].0,
         written[0].1 / written[0].0,
         written[1].0,
@@ -113,22 +120,37 @@ fn to_msgpack(json: &[u8]) -> Vec<u8> {
     rmp_serde::to_vec_named(&value).expect("JSON can be written as MessagePack")
 }
 
-/// The same login with the fields of the README's example, and what nearly every auth server adds to them.
-fn small(json: &[u8]) -> Vec<u8> {
+/// What a smaller event keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    /// What is scored: the fields of the README's first example.
+    Scored,
+    /// That, and what nearly every auth server adds for its logs.
+    Usual,
+}
+
+/// The same login with fewer fields.
+fn smaller(json: &[u8], keeps: Keeps) -> Vec<u8> {
     let mut scratch = String::new();
     let event = decode(json, None, &mut scratch).expect("the traffic can be read");
+    let usual = |text: &'static str| if keeps == Keeps::Usual { text } else { "" };
     let user = |id: &str| format!(r#""user_id":"{id}","email":"{id}@example.com""#);
     let user = event.user_id.as_deref().map(user).unwrap_or_default();
     let written = format!(
-        r#"{{"id":"{}","time":"{}","stage":"{}","outcome":"{}","tenant":{{"id":"{}"}},"user":{{{user}}},"client":{{"name":"Web portal"}},"connection":{{"name":"Users","strategy":"auth0"}},"request":{{"ip":"{}","user_agent":"{}","language":"en","geoip":{{"countryCode":"GB","cityName":"London","latitude":51.5074,"longitude":-0.1278}}}},"device":{{"id":"{}"}},"transaction":{{"protocol":"oidc-basic-profile"}}}}"#,
+        r#"{{"id":"{}","time":"{}","stage":"{}","outcome":"{}","tenant":{{"id":"{}"}},"user":{{{user}}},{}"request":{{"ip":"{}","user_agent":"{}"{}}},"device":{{"id":"{}"}}{}}}"#,
         event.id,
         event.time,
         event.stage.as_str(),
         event.outcome.as_str(),
         event.tenant_id,
+        usual(r#""client":{"name":"Web portal"},"connection":{"name":"Users","strategy":"auth0"},"#),
         event.ip_text().unwrap_or_default(),
         event.user_agent().unwrap_or_default(),
+        usual(
+            r#","language":"en","geoip":{"countryCode":"GB","cityName":"London","latitude":51.5074,"longitude":-0.1278}"#
+        ),
         event.cookie().unwrap_or_default(),
+        usual(r#","transaction":{"protocol":"oidc-basic-profile"}"#),
     );
     decode(written.as_bytes(), None, &mut scratch).expect("texts of the traffic need no escapes");
     written.into_bytes()
@@ -161,6 +183,11 @@ mod event {
     #[divan::bench]
     fn decode_small_json(bencher: Bencher<'_, '_>) {
         decode_each(bencher, &SMALL);
+    }
+
+    #[divan::bench]
+    fn decode_least_json(bencher: Bencher<'_, '_>) {
+        decode_each(bencher, &LEAST);
     }
 
     #[divan::bench]
@@ -228,6 +255,11 @@ mod event {
     #[divan::bench]
     fn small_together_without_log_record(bencher: Bencher<'_, '_>) {
         score_each(bencher, &SMALL, Scoring::new(Encoding::Json, "bench").without_logs());
+    }
+
+    #[divan::bench]
+    fn least_together_without_log_record(bencher: Bencher<'_, '_>) {
+        score_each(bencher, &LEAST, Scoring::new(Encoding::Json, "bench").without_logs());
     }
 
     fn score_each(bencher: Bencher<'_, '_>, records: &[Vec<u8>], mut scoring: Scoring) {
