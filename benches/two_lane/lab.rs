@@ -52,6 +52,12 @@ impl Lab {
         probe::thread_seconds(self.kafka.pid().context("the broker has ended")?, "Compiler")
     }
 
+    /// Gives the broker's compilers the lowest priority. They are awake again at each change of the load, for less
+    /// and less, and on two cores everybody else would wait for them.
+    pub(crate) fn hold_compilers_back(&self) -> Result<()> {
+        probe::lower_priority(self.kafka.pid().context("the broker has ended")?, "Compiler")
+    }
+
     /// Versions and machine, for the head of the figures.
     pub(crate) fn conditions(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);

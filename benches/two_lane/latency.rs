@@ -12,6 +12,7 @@ use crate::Size;
 use crate::events::{Event, traffic};
 use crate::lab::{Lab, Scene, Stage};
 use crate::load::{Answered, Load};
+use crate::probe::Offsets;
 use crate::stalls;
 use crate::table::{Table, count, duration, millis};
 
@@ -23,7 +24,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 /// The broker is warm when its compilers take no more of a processor than this, or after so many bursts.
 const RESTING: f64 = 0.1;
 const MAX_BURSTS: usize = 12;
-/// How long a burst may take until it is committed, and how often that is looked at.
+/// How long a load may take until it is committed, and how often that is looked at.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(10);
 /// How long the pass-through may take to get its partitions.
@@ -61,32 +62,29 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
     let credence = stage.instance(&state)?;
 
     // Twice at least, because the first time the users are new; and until the broker is what it will be.
-    // A burst is over when all of it is committed: verdicts alone could run ahead of the durable lane.
-    let offsets = stage.offsets()?;
-    let (mut capacity, mut bursts, mut sent, mut compiling) = (0.0, 0, 0, 1.0);
+    let (mut flood, mut bursts, mut compiling) = (0.0, 0, 1.0);
+    let mut until_committed = UntilCommitted { stage: &stage, offsets: stage.offsets()?, sent: 0 };
     while bursts < 2 || (compiling > RESTING && bursts < size.pick(MAX_BURSTS, 2)) {
         let burst: Vec<Event> = events.by_ref().take(size.pick(150_000, 20_000)).collect();
         let before = lab.compiling_seconds()?;
-        let mut flood = load(&stage, &burst, f64::INFINITY);
-        flood.warm_up = Duration::ZERO;
-        let answered = flood.run(nothing)?;
-        let begin = Instant::now();
-        sent += i64::try_from(burst.len())?;
-        while offsets.committed(&stage.config.topic_events, PARTITIONS)? < sent {
-            ensure!(begin.elapsed() < PATIENCE, "a burst was not committed within {PATIENCE:?}");
-            thread::sleep(LOOK);
-        }
-        let took = (answered.took + begin.elapsed()).as_secs_f64();
-        capacity = burst.len() as f64 / took;
+        let took = until_committed.run(&burst, f64::INFINITY)?.as_secs_f64();
+        flood = burst.len() as f64 / took;
         compiling = (lab.compiling_seconds()? - before) / took;
         bursts += 1;
     }
+    // What is there at once is taken in large requests. Events that come one by one cost everybody more, so what
+    // can be taken of them is another capacity, and the one that matters to who waits for a verdict.
+    lab.hold_compilers_back()?;
+    let offered = some(&mut events, flood, size.pick(Duration::from_secs(15), Duration::from_secs(2)));
+    let capacity = offered.len() as f64 / until_committed.run(&offered, flood)?.as_secs_f64();
     println!(
-        "\nCapacity with load and reader on the same cores, until everything is committed: {} events/s, in the last of \
-         {bursts} bursts, when the broker's compilers took {:.0} % of a processor. Of each load the first {} s are not \
-         measured.",
-        count(capacity),
+        "\nCapacity with load and reader on the same cores, until everything is committed: {} events/s of those that \
+         were there at once (the last of {bursts} bursts, when the broker's compilers took {:.0} % of a processor), \
+         {} events/s of those that were offered evenly at that rate, which is what follows goes by. Of each load the \
+         first {} s are not measured, and the broker's compilers have the lowest priority.",
+        count(flood),
         compiling * 100.0,
+        count(capacity),
         WARM_UP.as_secs()
     );
 
@@ -107,6 +105,7 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
             ]);
         };
         let echoed = echo(lab, share, &sent, rate)?;
+        lab.hold_compilers_back()?;
         row(&mut table, "echo", &echoed);
         let answered = load(&stage, &sent, rate).run(nothing)?;
         row(&mut table, "credence", &answered);
@@ -124,6 +123,27 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
     let took = metrics.sum("credence_commit_seconds_sum", "") / commits;
     println!("\n{} commits meanwhile, of {:.0} ms in the mean, none aborted", count(commits), took * 1000.0);
     stalls::measure(&stage, credence, &mut events, capacity, size)
+}
+
+/// Loads whose end is that all of it is committed: verdicts alone could run ahead of the durable lane.
+struct UntilCommitted<'a> {
+    stage: &'a Stage<'a>,
+    offsets: Offsets,
+    sent: i64,
+}
+
+impl UntilCommitted<'_> {
+    /// How long so many events took.
+    fn run(&mut self, events: &[Event], rate: f64) -> Result<Duration> {
+        let answered = Load { warm_up: Duration::ZERO, ..load(self.stage, events, rate) }.run(nothing)?;
+        let begin = Instant::now();
+        self.sent += i64::try_from(events.len())?;
+        while self.offsets.committed(&self.stage.config.topic_events, PARTITIONS)? < self.sent {
+            ensure!(begin.elapsed() < PATIENCE, "a load was not committed within {PATIENCE:?}");
+            thread::sleep(LOOK);
+        }
+        Ok(answered.took + begin.elapsed())
+    }
 }
 
 /// The same events to a program that sends the same bytes back.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rustix::process::{Pid, setpriority_process};
 
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,14 +65,35 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 /// The same of those threads of a process whose name contains a text.
 pub(crate) fn thread_seconds(pid: u32, name: &str) -> Result<f64> {
     let mut seconds = 0.0;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = thread?.path();
+    for (_, path) in threads(pid, name)? {
         // A thread that has ended meanwhile is none.
-        if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.contains(name)) {
-            seconds += stat_seconds(&path.join("stat").display().to_string()).unwrap_or_default();
-        }
+        seconds += stat_seconds(&path.join("stat").display().to_string()).unwrap_or_default();
     }
     Ok(seconds)
+}
+
+/// Gives those threads of a process whose name contains a text the lowest priority.
+pub(crate) fn lower_priority(pid: u32, name: &str) -> Result<()> {
+    const LOWEST: i32 = 19;
+    for (thread, _) in threads(pid, name)? {
+        // Linux takes the number of a thread for that of a process here; one that has ended needs nothing.
+        if let Some(thread) = Pid::from_raw(thread) {
+            let _ = setpriority_process(Some(thread), LOWEST);
+        }
+    }
+    Ok(())
+}
+
+/// The threads of a process whose name contains a text, with their folders.
+fn threads(pid: u32, name: &str) -> Result<Vec<(i32, PathBuf)>> {
+    let mut found = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        let number = thread.file_name().to_str().and_then(|number| number.parse().ok());
+        let is_named = std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.contains(name));
+        found.extend(number.filter(|_| is_named).map(|number| (number, thread.path())));
+    }
+    Ok(found)
 }
 
 fn stat_seconds(path: &str) -> Result<f64> {
