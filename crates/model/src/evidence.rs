@@ -109,7 +109,7 @@ impl Version {
     /// Versions of so many parts take no memory of their own.
     const USUAL_PARTS: usize = 4;
 
-    /// Reads dotted numbers. A part beyond 64 bits counts as the largest; parts beyond
+    /// Reads dotted numbers. A number that does not fit 64 bits takes several parts; parts beyond
     /// [`Version::MAX_PARTS`] are dropped.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -118,11 +118,23 @@ impl Version {
             if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
-            if parts.len() < Self::MAX_PARTS {
-                parts.push(part.parse().unwrap_or(u64::MAX));
+            match part.parse() {
+                Ok(number) if number < u64::MAX => parts.push(number),
+                _ => parts.extend(Self::large(part)),
             }
+            parts.truncate(Self::MAX_PARTS);
         }
         Some(Self::from_parts(&parts))
+    }
+
+    /// A number that is as large as the largest part, or larger, as parts that compare as such numbers do: more than
+    /// any smaller one, then by the number of digits, then by the digits.
+    fn large(digits: &str) -> impl Iterator<Item = u64> {
+        /// So many digits always fit a part.
+        const FITTING: usize = 18;
+        let digits = digits.trim_start_matches('0').as_bytes();
+        let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        [u64::MAX, digits.len() as u64].into_iter().chain(digits.chunks(FITTING).map(number))
     }
 
     /// The version of these parts.
@@ -224,6 +236,14 @@ mod tests {
             ("120.0.0.1", "120", Some(false)),
             ("9", "10", Some(true)),
             ("18446744073709551616", "18446744073709551617", Some(true)),
+            ("18446744073709551617", "18446744073709551616", Some(false)),
+            ("18446744073709551614", "18446744073709551615", Some(true)),
+            ("18446744073709551615", "18446744073709551614", Some(false)),
+            ("18446744073709551615.1", "0018446744073709551615", Some(false)),
+            ("99999999999999999999.0", "18446744073709551616.0", Some(false)),
+            ("99999999999999999999", "100000000000000000000", Some(true)),
+            ("100000000000000000000.0.7", "100000000000000000000.0.6", Some(false)),
+            ("1.99999999999999999999.9", "1.99999999999999999999.10", Some(true)),
             ("1.", "2", None),
             ("1..2", "2", None),
             ("UNKNOWN", "2", None),
