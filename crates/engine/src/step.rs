@@ -85,7 +85,10 @@ pub struct Answered {
 #[derive(Debug, Clone)]
 pub struct LogPlan {
     kind: LogType,
-    assessed: Option<(RiskAssessment, Decision)>,
+    /// Whether the attempt was assessed at all. One that nobody assessed is logged without an assessment.
+    is_assessed: bool,
+    /// The answer to the attempt, where that is an earlier one.
+    attempt: Option<(RiskAssessment, Decision)>,
     attempted_at: Option<Timestamp>,
     ip: Option<IpAddr>,
     address: Option<AddressFacts>,
@@ -131,13 +134,15 @@ impl Step {
         let plan = self.log.as_ref()?;
         // The answer of this step itself is not kept twice.
         let now = self.answered.as_ref().map(|answered| (&answered.risk, &answered.decision));
+        let (risk, decision) = plan.attempt.as_ref().map(|(risk, decision)| (risk, decision)).or(now).unzip();
         let context = LogContext {
             kind: plan.kind,
             environment_name,
             ip: plan.ip,
             address: plan.address.as_ref(),
             agent: plan.agent.as_deref(),
-            assessed: plan.assessed.as_ref().map(|(risk, decision)| (risk, decision)).or(now),
+            risk: risk.filter(|_| plan.is_assessed),
+            decision,
             attempted_at: plan.attempted_at,
         };
         Some(LogRecord::new(event, log_id(event), context))
@@ -275,7 +280,8 @@ impl Partition {
                 let extent = if trusted { Extent::Everything } else { Extent::Refresh };
                 teach(profile, &Lesson { time, shown: &attempt.shown, spot, extent }, settings);
             }
-            let recent = RecentAnswer { id, evidence, assessment, success_logged: passes && plan.is_login };
+            let success_logged = passes && plan.is_login && plan.assessed;
+            let recent = RecentAnswer { id, evidence, assessment, success_logged };
             profile.answers.remember(&recent, settings.dedup_max);
             self.store.put(&key, profile);
         }
@@ -283,7 +289,8 @@ impl Partition {
         let is_logged = if passes { plan.is_login } else { tenant.logs_challenges() };
         let log = is_logged.then_some(LogPlan {
             kind: if passes { LogType::Success } else { LogType::MfaRequired },
-            assessed: None,
+            is_assessed: plan.assessed,
+            attempt: None,
             attempted_at: None,
             ip: event.address,
             address,
@@ -322,12 +329,14 @@ impl Partition {
             if waiting.is_some() && success {
                 self.store.put(&key, profile);
             }
-            // The attempt's own record told of this login already.
+            // The attempt's own record told of this login already, with its assessment.
             if success && profile.answers.success_logged(id, event.time, settings.dedup_ms) {
                 return Ok(Step::default());
             }
             return Ok(self.log_only(event, kind, context));
         };
+        let risk = waiting.assessment.risk_assessment();
+        let is_assessed = risk.assessments().next().is_some();
         if success {
             if waiting.teaches {
                 let mut device = waiting.shown.clone();
@@ -341,14 +350,17 @@ impl Partition {
                 };
                 teach(profile, &lesson, settings);
             }
-            profile.answers.note_success_logged(id, waiting.evidence, waiting.assessment.time);
+            if is_assessed {
+                profile.answers.note_success_logged(id, waiting.evidence, waiting.assessment.time);
+            }
             self.store.put(&key, profile);
         }
         // A completion often brings no address: the attempt's is the login's.
         let ip = event.address.or(waiting.address);
         let log = LogPlan {
             kind,
-            assessed: Some((waiting.assessment.risk_assessment(), waiting.assessment.decision.clone())),
+            is_assessed,
+            attempt: Some((risk, waiting.assessment.decision.clone())),
             attempted_at: Some(waiting.assessment.time),
             ip,
             address: ip.map(|ip| intelligence.address(ip)),
@@ -371,7 +383,8 @@ impl Partition {
     fn log_only<I: Intelligence>(&mut self, event: &LoginEvent<'_>, kind: LogType, context: &Context<I>) -> Step {
         let log = LogPlan {
             kind,
-            assessed: None,
+            is_assessed: false,
+            attempt: None,
             attempted_at: None,
             ip: event.address,
             address: event.address.map(|ip| context.intelligence.address(ip)),

@@ -369,8 +369,10 @@ pub struct LogContext<'a> {
     pub address: Option<&'a AddressFacts>,
     /// What the event's user agent says.
     pub agent: Option<&'a AgentFacts>,
-    /// The attempt's assessment and decision.
-    pub assessed: Option<(&'a RiskAssessment, &'a Decision)>,
+    /// The attempt's assessment, unless nobody asked for one.
+    pub risk: Option<&'a RiskAssessment>,
+    /// The attempt's decision.
+    pub decision: Option<&'a Decision>,
     /// When the attempt was, where this event completes one.
     pub attempted_at: Option<Timestamp>,
 }
@@ -441,9 +443,7 @@ fn details<'a>(
     let first_factor = prompts.iter().filter_map(|prompt| prompt.completed_at).min();
     let initiated_at = context.attempted_at.map_or_else(|| first_factor.unwrap_or(time).min(time), |t| t.0);
     let completed_at = (context.kind != LogType::MfaRequired).then_some(time);
-    // A login that no assessor was asked about is logged without an assessment.
-    let risk = context.assessed.map(|(risk, _)| risk).filter(|risk| risk.assessments().next().is_some());
-    let mfa_required = risk.filter(|_| context.kind == LogType::MfaRequired);
+    let mfa_required = context.risk.filter(|_| context.kind == LogType::MfaRequired);
     let network = context.address.and_then(|facts| facts.network.as_ref());
     LogDetails {
         event_id: cut(&event.id),
@@ -465,8 +465,8 @@ fn details<'a>(
         }),
         confidence: mfa_required.map(|risk| risk.confidence),
         version: mfa_required.map(|_| Word(RiskAssessment::VERSION)),
-        risk_assessment: risk.map(Into::into),
-        decision: context.assessed.map(|(_, decision)| decision),
+        risk_assessment: context.risk.map(Into::into),
+        decision: context.decision,
     }
 }
 

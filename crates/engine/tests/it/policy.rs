@@ -1,5 +1,6 @@
 //! Settings of tenants in the step: what is decided is logged, waited for and learnt accordingly.
 
+use model::evidence::SourceState;
 use serde_json::{Value, json};
 
 use crate::world::*;
@@ -116,7 +117,24 @@ fn what_is_not_assessed_is_answered_and_logged_and_teaches_nothing() {
         // Asked again, the answer is the same.
         let again = world.send_json(&event);
         assert_eq!((again.verdict, again.log), (seen.verdict, None), "{name}");
+        // No record with an assessment tells of this login, so its end is logged.
+        let end = world.send(&attempt(0).completed(MINUTE, "success"));
+        assert_eq!((end.log_type().as_str(), end.logged_assessment()), ("s", None), "{name}");
     }
+}
+
+#[test]
+fn an_assessment_that_no_assessor_had_data_for_is_logged() {
+    let data = Data { city: SourceState::Absent, lists: SourceState::Absent, ..Data::default() };
+    let mut world = World::of(data, &[]);
+    world.documents.push(("acme.example".to_owned(), policy(ADAPTIVE)));
+    let event = with(&attempt(0), &[("transaction.protocol", json!("oauth2-password"))]);
+    let seen = world.send_json(&event);
+    let none = json!({ "confidence": "neutral", "version": "1", "assessments": {} });
+    assert_eq!(decision(&seen), ("none".to_owned(), "confidence_not_low".to_owned()));
+    assert_eq!((seen.log_type().as_str(), seen.logged_assessment()), ("s", Some(&none)));
+    // That record tells of the login's end, too.
+    assert_eq!(world.send(&attempt(0).completed(MINUTE, "success")).log, None);
 }
 
 #[test]

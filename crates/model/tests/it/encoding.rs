@@ -158,7 +158,8 @@ fn log_records_of_every_type_in_both_encodings() {
             ip: None,
             address: Some(&facts),
             agent: Some(&agent),
-            assessed: Some((&risk, &CHALLENGE)),
+            risk: Some(&risk),
+            decision: Some(&CHALLENGE),
             attempted_at: Some(Timestamp(1_772_438_390_000)),
         };
         let record = both(&LogRecord::new(&event, LogId::new(event.time, u128::MAX), context));
@@ -194,7 +195,8 @@ fn texts_of_a_log_record_are_cut_between_characters() {
         ip: None,
         address: None,
         agent: None,
-        assessed: None,
+        risk: None,
+        decision: None,
         attempted_at: None,
     };
     let record = both(&LogRecord::new(&event, LogId::new(event.time, u128::MAX), context));
