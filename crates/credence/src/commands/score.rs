@@ -1,13 +1,14 @@
 //! `credence score`: JSON lines in, verdicts out, no Kafka; the same engine and state as the stream.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use engine::Partition;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,11 +26,16 @@ use crate::scoring::{Encoded, Record, Scoring};
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// Lines between two looks at the progress bar.
 const PROGRESS_LINES: u64 = 1024;
+/// What could not be done where an output refuses.
+const NO_VERDICTS: &str = "the verdicts cannot be written to standard output";
+const NO_LOGS: &str = "the log records cannot be written (--logs)";
+const NO_DEAD: &str = "the unreadable lines cannot be written (--dead)";
 /// Exit status when lines could not be read.
 const SOME_DEAD: u8 = 2;
 
 /// Options of `credence score`.
 #[derive(Args, Debug)]
+#[command(after_help = "Exit status: 0 every line was read; 2 some were unreadable; 1 it could not start or go on.")]
 pub struct ScoreArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -121,8 +127,32 @@ impl Files {
         // What they held before is not thrown away until everything else is in order: see `emptied`.
         let open = |path: &PathBuf| File::options().write(true).create(true).truncate(false).open(path);
         let mut output = |path: &Option<PathBuf>| path.as_ref().and_then(|path| note(path, "written", open(path)));
-        Self { inputs, logs: output(&args.logs), dead: output(&args.dead) }
+        let files = Self { inputs, logs: output(&args.logs), dead: output(&args.dead) };
+        files.check_apart(args, problems);
+        files
     }
+
+    /// Two outputs in one file would write over each other, and an input that is an output would be emptied.
+    fn check_apart(&self, args: &ScoreArgs, problems: &mut Vec<String>) {
+        let outputs = [("--logs", &args.logs, &self.logs), ("--dead", &args.dead, &self.dead)];
+        let mut seen: Vec<(String, (u64, u64))> = Vec::new();
+        for (path, file) in &self.inputs {
+            seen.extend(identity(file).map(|id| (format!("the input {}", path.display()), id)));
+        }
+        for (option, path, file) in outputs {
+            let (Some(path), Some(id)) = (path, file.as_ref().and_then(identity)) else { continue };
+            if let Some((other, _)) = seen.iter().find(|(_, other)| *other == id) {
+                problems.push(format!("{option} {} is the same file as {other}: give it another name", path.display()));
+            }
+            seen.push((format!("{option} {}", path.display()), id));
+        }
+    }
+}
+
+/// What tells a file on a disk from all others, by whatever name. Pipes and devices may be given twice.
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Opens a file for reading. A folder can be opened, too, and is found out here rather than at its turn.
@@ -277,9 +307,9 @@ impl ScoreRun<'_> {
         if let Err(unscored) = scored {
             return self.bury(path, number, unscored.reason(), &unscored.to_string());
         }
-        write_line(&mut self.verdicts, &self.encoded.verdict)?;
+        write_line(&mut self.verdicts, &self.encoded.verdict).context(NO_VERDICTS)?;
         if let Some(logs) = &mut self.logs {
-            write_line(logs, &self.encoded.log)?;
+            write_line(logs, &self.encoded.log).context(NO_LOGS)?;
         }
         Ok(())
     }
@@ -291,15 +321,13 @@ impl ScoreRun<'_> {
         if let Some(path) = path {
             record["file"] = json!(path.to_string_lossy());
         }
-        serde_json::to_writer(&mut *dead, &record).map_err(io::Error::from)?;
-        dead.write_all(b"\n")?;
-        Ok(())
+        write_line(dead, record.to_string().as_bytes()).context(NO_DEAD)
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.verdicts.flush()?;
-        for file in [&mut self.logs, &mut self.dead].into_iter().flatten() {
-            file.flush()?;
+        self.verdicts.flush().context(NO_VERDICTS)?;
+        for (file, what) in [(&mut self.logs, NO_LOGS), (&mut self.dead, NO_DEAD)] {
+            file.as_mut().map_or(Ok(()), BufWriter::flush).context(what)?;
         }
         Ok(())
     }

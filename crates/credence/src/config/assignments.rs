@@ -91,6 +91,12 @@ pub enum ConfigError {
         /// The known key most like it.
         nearest: Option<String>,
     },
+    /// An option `--set` without an equals sign.
+    #[error("option --set: `{option}` is no KEY=VALUE: it has no \"=\"")]
+    NotAssigned {
+        /// The option's text.
+        option: String,
+    },
     /// The key does not take this value.
     #[error("{origin}: `{key}` = {value:?}: allowed are {allowed}")]
     BadValue {
@@ -133,12 +139,7 @@ pub(super) fn collect(inputs: &Inputs) -> (Vec<Assignment>, Vec<ConfigError>) {
                 key: key.trim().to_owned(),
                 value: vec![value.to_owned()],
             }),
-            None => errors.push(ConfigError::BadValue {
-                origin: "option --set".to_owned(),
-                key: option.clone(),
-                value: String::new(),
-                allowed: "KEY=VALUE".to_owned(),
-            }),
+            None => errors.push(ConfigError::NotAssigned { option: option.clone() }),
         }
     }
     let mut option = |origin, key: &str, value: Vec<String>| {

@@ -175,6 +175,34 @@ fn logs_and_dead_lines_are_written_to_files() {
 }
 
 #[test]
+fn an_output_is_no_other_file_of_the_same_run() {
+    let room = room();
+    let path = |name: &str| room.path().join(name);
+    fs::write(path("in.jsonl"), event("a", 0)).unwrap();
+    std::os::unix::fs::symlink("in.jsonl", path("link.jsonl")).unwrap();
+    for (args, told) in [
+        (&["--logs", "out", "--dead", "out", "in.jsonl"][..], "--dead out is the same file as --logs out"),
+        (&["--logs", "link.jsonl", "in.jsonl"], "--logs link.jsonl is the same file as the input in.jsonl"),
+    ] {
+        let ran = score(room.path(), args, "");
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(1), ""), "{args:?}");
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert_eq!(fs::read_to_string(path("in.jsonl")).unwrap(), event("a", 0), "nothing is lost");
+    }
+    let ran = score(room.path(), &["--logs", "/dev/null", "--dead", "/dev/null", "in.jsonl"], "");
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn an_output_that_refuses_is_named() {
+    let room = room();
+    fs::write(room.path().join("in.jsonl"), event("a", 0)).unwrap();
+    let ran = score(room.path(), &["--logs", "/dev/full", "in.jsonl"], "");
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.stderr.contains("the log records cannot be written (--logs)"), "{}", ran.stderr);
+}
+
+#[test]
 fn lines_that_are_no_utf8_are_dead_and_do_no_harm() {
     let room = room();
     let mut input = event("a", 0).into_bytes();
