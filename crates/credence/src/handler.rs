@@ -1,6 +1,6 @@
 //! Between the stream and the engine: the state of the partitions that a worker serves.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,8 @@ use crate::state::{ProfileStores, state_error};
 /// How many stored profiles of a partition are looked at between two batches for whether they have
 /// expired: a fraction of a thousandth of the time, and a round through ten million takes hours.
 const SWEEP: usize = 64;
+/// Partitions take turns, and this is how many times as much one is looked at when it is its turn, at most.
+const MAX_SWEEPS: usize = 16;
 
 /// Events of a partition over which the time by which profiles expire is the least one.
 const EXPIRY_WINDOW: u32 = 4096;
@@ -27,13 +29,15 @@ const EXPIRY_WINDOW: u32 = 4096;
 pub struct ScoringHandler {
     worker: usize,
     scoring: Scoring,
-    partitions: HashMap<i32, Served>,
+    partitions: BTreeMap<i32, Served>,
     stores: Arc<dyn ProfileStores>,
     /// Bytes of memory for the stored profiles of all partitions of this worker.
     budget_bytes: usize,
     in_force: Arc<InForce>,
     encoded: Encoded,
     expiry_window: u32,
+    /// Which partition was looked at last for profiles that have expired.
+    swept: usize,
     metrics: ScoringMetrics,
 }
 
@@ -110,9 +114,9 @@ impl ScoringHandler {
         budget_bytes: usize,
         metrics: ScoringMetrics,
     ) -> Self {
-        let (partitions, encoded) = (HashMap::new(), Encoded::default());
+        let (partitions, encoded) = (BTreeMap::new(), Encoded::default());
         let expiry_window = EXPIRY_WINDOW;
-        Self { worker, scoring, partitions, stores, budget_bytes, in_force, encoded, expiry_window, metrics }
+        Self { worker, scoring, partitions, stores, budget_bytes, in_force, encoded, expiry_window, swept: 0, metrics }
     }
 
     /// Takes the least time of so many events as the time by which profiles expire, for tests with few events.
@@ -128,15 +132,19 @@ impl ScoringHandler {
         self.partitions.values_mut().for_each(|served| served.partition.set_budget(share));
     }
 
+    /// Looks at one partition, at the next one the next time: a local store that is writing its tables may keep
+    /// readers waiting, and the scoring with them.
     fn sweep(&mut self) {
+        let partitions = self.partitions.len().max(1);
+        self.swept = (self.swept + 1) % partitions;
         let now = wall_clock();
-        for (number, Served { partition, clock, context, .. }) in &mut self.partitions {
-            let Some(time) = clock.now else { continue };
-            match partition.sweep(time.min(now), context, SWEEP) {
-                Ok(expired) => self.metrics.expired(expired),
-                // Whoever needs the state for an answer will see the same error, and that ends in mending it.
-                Err(error) => tracing::warn!(partition = number, "expired profiles not looked for: {error}"),
-            }
+        let Some((number, served)) = self.partitions.iter_mut().nth(self.swept) else { return };
+        let Served { partition, clock, context, .. } = served;
+        let Some(time) = clock.now else { return };
+        match partition.sweep(time.min(now), context, SWEEP * partitions.min(MAX_SWEEPS)) {
+            Ok(expired) => self.metrics.expired(expired),
+            // Whoever needs the state for an answer will see the same error, and that ends in mending it.
+            Err(error) => tracing::warn!(partition = number, "expired profiles not looked for: {error}"),
         }
     }
 }

@@ -347,12 +347,7 @@ impl Process {
             let early = outputs.filter(|of| *of == batch).count();
             (0..early).for_each(|_| self.lanes.acknowledged(batch));
         }
-        let mut changes = Changes::default();
-        self.handler.take_changes(batch, &mut changes);
-        // The handler's partitions have no order, and a seed has to be the same each time.
-        for change in (0..PARTITIONS).flat_map(|partition| changes.of(partition)) {
-            self.open.changes.push(change.partition, change.key, change.value);
-        }
+        self.handler.take_changes(batch, &mut self.open.changes);
         if around.mutant == Some(Mutant::AnswersNotInState) {
             self.open.changes = without_answers(&self.open.changes);
         }

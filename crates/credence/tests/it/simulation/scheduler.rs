@@ -134,7 +134,8 @@ impl Simulation {
         }
         self.note(Some("no more faults".to_owned()));
         self.drain();
-        for number in 0..2 {
+        // Partitions take turns at being looked at for who is forgotten, and what was found is in the batch after.
+        for number in 0..2 * i64::from(PARTITIONS) {
             traffic.closing(number).for_each(|event| self.arrive(event));
             self.drain();
         }
