@@ -58,7 +58,7 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
     // More logins than are needed: the traffic is made as it is taken.
     let mut events = traffic(users, 100_000_000)?;
     let stage = Stage::new(lab, &Scene::new("latency", PARTITIONS))?;
-    let state: PathBuf = lab.new_path("state");
+    let state: PathBuf = lab.state_apart();
     let credence = stage.instance(&state)?;
 
     // Twice at least, because the first time the users are new; and until the broker is what it will be.
@@ -81,7 +81,8 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
         "\nCapacity with load and reader on the same cores, until everything is committed: {} events/s of those that \
          were there at once (the last of {bursts} bursts, when the broker's compilers took {:.0} % of a processor), \
          {} events/s of those that were offered evenly at that rate, which is what follows goes by. Of each load the \
-         first {} s are not measured, and the broker's compilers have the lowest priority.",
+         first {} s are not measured, the broker's compilers have the lowest priority, and the local store is on another \
+         disk than the broker's (in memory, where there is none).",
         count(flood),
         compiling * 100.0,
         count(capacity),

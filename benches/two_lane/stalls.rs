@@ -57,7 +57,7 @@ pub(crate) fn measure(
     rows.add(&format!("{found} reloads of databases and lists"), &answered, |_| true);
 
     let sent = some(events, rate, time + size.pick(Duration::from_secs(6), Duration::ZERO));
-    let other_state = stage.lab.new_path("state");
+    let other_state = stage.lab.state_apart();
     let answered = load(stage, &sent, rate).run(|over| {
         thread::sleep(QUIET);
         let other = stage.instance(&other_state)?;
@@ -75,9 +75,15 @@ pub(crate) fn measure(
     rows.add("the same: partitions that move", &answered, |number| moved.contains(&number));
     credence.end(Signal::TERM)?;
 
-    let scene = Scene { memory_bytes: LITTLE_MEMORY, ..Scene::new("latency-merging", PARTITIONS) };
-    let (answered, tables) = merging(stage, &scene, events, rate, time)?;
-    rows.add(&format!("little memory: {tables} tables of the store written and merged"), &answered, |_| true);
+    for (name, state, disk) in [
+        ("latency-merging", stage.lab.state_apart(), "another disk than the broker's"),
+        ("latency-merging-beside", stage.lab.new_path("state"), "the broker's disk"),
+    ] {
+        let scene = Scene { memory_bytes: LITTLE_MEMORY, ..Scene::new(name, PARTITIONS) };
+        let (answered, tables) = merging(stage, &scene, &state, events, rate, time)?;
+        let name = format!("little memory: {tables} tables of the store written and merged, on {disk}");
+        rows.add(&name, &answered, |_| true);
+    }
     rows.table.print(&format!("Stalls, at {:.0} % of the capacity", SHARE * 100.0));
     Ok(())
 }
@@ -86,19 +92,19 @@ pub(crate) fn measure(
 fn merging(
     stage: &Stage<'_>,
     scene: &Scene<'_>,
+    state: &Path,
     events: &mut dyn Iterator<Item = Event>,
     rate: f64,
     time: Duration,
 ) -> Result<(Answered, usize)> {
     let stage = Stage::new(stage.lab, scene)?;
-    let state = stage.lab.new_path("state");
-    let credence = stage.instance(&state)?;
+    let credence = stage.instance(state)?;
     let sent = some(events, rate, time);
     let mut tables = BTreeSet::new();
     let mut merged = 0;
     let answered = load(&stage, &sent, rate).run(|over| {
         while !over.load(Ordering::Relaxed) {
-            let now = files(&state)?;
+            let now = files(state)?;
             merged += tables.difference(&now).count();
             tables.extend(now);
             thread::sleep(Duration::from_millis(200));
