@@ -68,7 +68,7 @@ pub(crate) fn measure(
     })?;
     let moved = moved(&credence)?;
     ensure!(!moved.is_empty() && moved.len() < PARTITIONS as usize, "partitions {moved:?} moved");
-    // A commit that meets a new generation of the group is refused, and its events are handled again.
+    // A commit that meets a new generation of the group is refused, and tried again.
     let aborted = credence.metrics()?.sum("credence_commit_failures_total", "");
     let name = format!("a second instance comes and goes, {aborted} batches aborted: partitions that stay");
     rows.add(&name, &answered, |number| !moved.contains(&number));

@@ -112,7 +112,7 @@ struct Sealed {
     offsets: Vec<NextOffset>,
     /// It was given out by [`Lanes::ready`].
     committing: bool,
-    /// A partition was revoked since it was sealed: it holds what nobody here may commit any more.
+    /// A partition that was served was revoked since it was sealed: it holds what nobody here may commit any more.
     broken: bool,
 }
 
@@ -164,11 +164,11 @@ impl Lanes {
     /// A partition was taken away. Uncommitted work for it has to be finished or rewound before, unless it
     /// was lost already: its offsets are not committed any more.
     pub fn revoke(&mut self, partition: i32) {
-        self.partitions.remove(&partition);
+        let was_served = matches!(self.partitions.remove(&partition), Some(Partition::Served(_)));
         // Also where the commit is under way: its outcome must not touch a later assignment.
         if let Some(sealed) = &mut self.sealed {
             sealed.offsets.retain(|(of, _)| *of != partition);
-            sealed.broken = true;
+            sealed.broken |= was_served;
         }
     }
 
@@ -338,7 +338,8 @@ impl Lanes {
         self.sealed.as_ref().is_some_and(|sealed| !sealed.committing && sealed.batch.outstanding == 0)
     }
 
-    /// The sealed batch, once, as soon as everything that it sent on the fast lane is acknowledged.
+    /// The sealed batch, as soon as everything that it sent on the fast lane is acknowledged: once, and once again after
+    /// each [`Lanes::aborted`].
     pub fn ready(&mut self) -> Option<Commit> {
         if !self.is_ready() {
             return None;
@@ -349,13 +350,13 @@ impl Lanes {
         Some(Commit { batch, offsets: sealed.offsets.clone() })
     }
 
-    /// Where each partition with a record in the sealed batch stands after it.
+    /// What [`Commit::offsets`] of the sealed batch says.
     #[must_use]
     pub fn sealed_offsets(&self) -> &[NextOffset] {
         self.sealed.as_ref().map_or(&[], |sealed| &sealed.offsets)
     }
 
-    /// The commit of a batch has failed, and nothing of it was or will be seen. Says whether the same batch may be
+    /// The commit of a batch has failed, and nothing of this try was or will be seen. Says whether the same batch may be
     /// committed again, and [`Lanes::ready`] gives it out: what it holds is as right as it was, while all its
     /// partitions are still ours. Otherwise everything has to be rewound.
     pub fn aborted(&mut self, batch: BatchId) -> bool {
@@ -539,6 +540,13 @@ mod tests {
         assert!(!lanes.aborted(batch));
         assert_eq!(lanes.rewind(), [(1, None)]);
         assert!(!lanes.aborted(batch), "forgotten");
+        // Of one that was never served the batch holds nothing.
+        lanes.assign(2);
+        lanes.handled(1, 0, 0);
+        let batch = lanes.seal().unwrap_or_default();
+        assert!(lanes.ready().is_some());
+        lanes.revoke(2);
+        assert!(lanes.aborted(batch));
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! Outputs leave on two lanes. A verdict (and a dead letter) goes out at once: somebody waits for it. Log
 //! records, changed state and source offsets are collected into a batch and committed together, all or
 //! nothing, beside the scoring. A batch is only committed when everything that it sent on the fast lane is
-//! acknowledged, so that no committed source record lacks its verdict. What was not committed is forgotten
-//! and handled again; as handling is a pure function of records and state, the verdicts come out the same.
+//! acknowledged, so that no committed source record lacks its verdict. A batch that cannot be committed is
+//! tried again; where that is of no use it is forgotten and handled again, and as handling is a pure function of records and
+//! state, the verdicts come out the same.
 //!
 //! - [`Lanes`]: the state machine. The stream drives it with Kafka, the simulation with a fake log that
 //!   fails wherever it can.

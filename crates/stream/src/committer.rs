@@ -3,8 +3,8 @@
 //!
 //! What may go wrong, and what is said of it:
 //!
-//! - before the commit was asked for, everything ends in an abort: nothing of the batch will ever be seen
-//!   ([`Outcome::Aborted`]);
+//! - before the commit was asked for, everything ends in an abort: nothing of this try will ever be seen
+//!   ([`Outcome::Aborted`]), and the batch may be tried again;
 //! - after that, an answer other than "done" says nothing about what the coordinator did. The producer is
 //!   dropped and built again under the same name, which makes the coordinator bring the transaction to its
 //!   end, whichever that is; only then [`Outcome::Unknown`] is reported, and the worker reads what is
@@ -68,7 +68,7 @@ pub(crate) enum Outcome {
     Committed { batch: u64 },
     /// It is committed and in the local state. The buffers come back.
     Stored { batch: u64, records: DurableBatch },
-    /// Nothing of it was or will be committed. `fatal`: trying again is of no use.
+    /// Nothing of this try was or will be committed. `fatal`: trying again is of no use.
     Aborted { batch: u64, fatal: Option<WorkerError>, records: DurableBatch },
     /// It may be committed or not. It is settled by now, so what is committed can be read.
     Unknown { batch: u64, records: DurableBatch },

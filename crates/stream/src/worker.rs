@@ -55,7 +55,8 @@ const MAX_UNSTORED_TO_ANNOUNCE: usize = 1;
 /// An aborted batch is tried again after this time, which doubles with each abort in a row. In a rebalance that is
 /// enough to hear of the group's new generation.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
-/// After so many aborts in a row everything uncommitted is read again, in case it is the batch that is not liked.
+/// So many aborts in a row are tried again. After one more everything uncommitted is read again, in case it is the
+/// batch that is not liked.
 const MAX_TRIES: u32 = 6;
 /// How long reading rests then, and after a failure of the local state. It doubles with each in a row, up to the
 /// longest.
@@ -86,7 +87,7 @@ pub(crate) struct Worker {
     partition_count: i32,
     /// What the open batch will commit.
     open: DurableBatch,
-    /// What the sealed batch will commit, until the committer has it.
+    /// What the sealed batch will commit, while the committer does not have it.
     sealed: Option<DurableBatch>,
     /// Empty buffers.
     spare: Vec<DurableBatch>,
@@ -184,6 +185,9 @@ impl Worker {
         while !stop.load(Ordering::Relaxed) {
             self.read_burst(consumer)?;
             self.rebalance(consumer)?;
+            // Here only, where no rebalance waits for an answer: to be served a partition may have to be taken anew,
+            // which librdkafka would take for that answer.
+            self.restored(consumer)?;
             self.advance(consumer, false)?;
             self.control_flow(consumer)?;
             let now = Instant::now();
@@ -380,12 +384,11 @@ impl Worker {
         })
     }
 
-    /// Takes in what came back, and moves batches on. `finishing`: the open batch is sealed as soon as
+    /// Takes in what came back from the lanes, and moves batches on. `finishing`: the open batch is sealed as soon as
     /// possible.
     fn advance(&mut self, consumer: &Member, finishing: bool) -> Result<(), WorkerError> {
         self.collect()?;
         self.outcomes(consumer)?;
-        self.restored(consumer)?;
         let now = Instant::now();
         if finishing || now >= self.batch_due || self.is_batch_full() {
             // Who finishes takes up nothing new.
@@ -563,6 +566,10 @@ impl Worker {
             self.health.alive(self.index);
             if settled(&self.lanes) {
                 return Ok(true);
+            }
+            // Who was thrown out commits nothing any more.
+            if consumer.assignment_lost() {
+                return Ok(false);
             }
             if Instant::now() >= deadline {
                 tracing::warn!(worker = self.index, "not settled in time; uncommitted records will be handled again");

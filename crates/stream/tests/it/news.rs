@@ -313,7 +313,7 @@ fn news_are_announced_without_any_record() {
 }
 
 #[test]
-fn an_aborted_announcement_is_announced_again() {
+fn an_aborted_announcement_is_committed_again() {
     let Some(kafka) = kafka_harness::shared() else { return };
     let (case, board) = case(kafka, "news-aborted");
     let running = start(&case, &board);
