@@ -37,7 +37,8 @@ impl Worker {
     }
 
     /// Makes the consumer read from an offset without asking for the committed one, for which it may be waiting
-    /// still: it takes the partition anew.
+    /// still: it takes the partition anew. librdkafka takes that for the answer to a rebalance, where one waits; so no
+    /// rebalance may be known when this is called. One that came up since the last poll is not known.
     fn start_at(&self, consumer: &Member, partition: i32, next: Option<i64>) -> Result<(), WorkerError> {
         let failed = |error: &KafkaError| self.partitions_error("start", error);
         let list = self.list([partition].into_iter());

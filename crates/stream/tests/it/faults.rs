@@ -170,20 +170,6 @@ fn fence_until(case: &Case, what: &str, condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_batch_that_is_refused_again_and_again_is_read_again() {
-    let Some(kafka) = kafka_harness::shared() else { return };
-    let case = case(kafka, "refused");
-    let running = case.start_ready();
-    let total = while_records_flow(&case, || {
-        wait_for_records(&case, 200.0);
-        fence_until(&case, "it is read again", || case.metric_with("credence_rewinds_total", "rewind") >= 2.0);
-        wait_for_commits(&running, &case);
-    });
-    check_all(&case, total);
-    stop_cleanly(running);
-}
-
-#[test]
 fn what_has_to_be_rewound_while_the_disk_is_full_is_read_back_from_the_changelog() {
     let Some(kafka) = kafka_harness::shared() else { return };
     let case = case(kafka, "abort-unstored");

@@ -305,6 +305,36 @@ fn a_broker_that_takes_no_outputs_only_pauses_reading() {
 }
 
 #[test]
+fn a_batch_that_is_refused_is_tried_again_and_after_seven_times_read_again() {
+    let cluster = MockCluster::new(1).unwrap();
+    let case = Case::new(&cluster.bootstrap_servers(), "refused");
+    let topics = &case.config.topics;
+    for topic in [&topics.events, &topics.verdicts, &topics.logs, &topics.dead, &topics.profiles, &topics.settings] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    let running = case.start_ready();
+    let feeder = case.feeder();
+    let (mut fed, mut refused) = (0, 0.0);
+    for (times, rewinds, consumed) in [(6, 0.0, 10.0), (7, 1.0, 30.0), (6, 1.0, 40.0)] {
+        cluster.request_errors(
+            RDKafkaApiKey::TxnOffsetCommit,
+            &vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION; times],
+        );
+        case.feed(&feeder, fed, 10, 3);
+        feeder.flush(PATIENCE).unwrap();
+        (fed, refused) = (fed + 10, refused + times as f64);
+        let logs = || case.metric_with("credence_records_produced_total", "log");
+        wait_until("they are committed", || logs() == fed as f64);
+        assert_eq!(case.metric("credence_commit_failures_total"), refused);
+        assert_eq!(case.metric("credence_rewinds_total"), rewinds, "{times} times");
+        assert_eq!(case.metric("credence_records_consumed_total"), consumed, "{times} times");
+    }
+    let verdicts = check_echoes(&case.read(&topics.verdicts, 40));
+    assert_eq!((verdicts.distinct, verdicts.duplicates), (30, 10));
+    stop_cleanly(running);
+}
+
+#[test]
 fn stopping_with_outputs_under_way_ends_in_time_and_commits_none_of_them() {
     let (_cluster, case, running) = without_output_broker("stuck");
     let (started, before) = (Instant::now(), committed(&case));

@@ -114,7 +114,7 @@ pub(super) struct Process {
 /// Events that decide what has expired: few, as there are few.
 const EXPIRY_EVENTS: u32 = 1;
 /// After so many aborts in a row everything is rewound: few, so that it happens.
-const MAX_TRIES: usize = 1;
+const MAX_TRIES: usize = 2;
 
 impl Process {
     pub(super) fn start(name: usize, producer: usize, disk: &Arc<Disk>, around: &mut Around) -> Process {
