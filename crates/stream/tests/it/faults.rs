@@ -31,27 +31,38 @@ fn case(kafka: &kafka_harness::Kafka, name: &str) -> Case {
     case
 }
 
-/// Feeds an even flow while `act` runs. Answers how many records that were.
-pub(crate) fn while_records_flow(case: &Case, act: impl FnOnce()) -> usize {
-    let (fed, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+/// Does something again and again, on so many threads, while `act` runs.
+fn beside(threads: usize, again: impl Fn() + Sync, act: impl FnOnce()) {
+    let enough = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let feeder = case.feeder();
-            while !enough.load(Ordering::Relaxed) {
-                let from = fed.load(Ordering::Relaxed);
-                case.feed(&feeder, from, 20, KEYS);
-                fed.store(from + 20, Ordering::Relaxed);
-                thread::park_timeout(Duration::from_millis(10));
-            }
-            feeder.flush(PATIENCE).unwrap();
-        });
-        // A failed assertion must not leave the other thread feeding.
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !enough.load(Ordering::Relaxed) {
+                    again();
+                }
+            });
+        }
+        // A failed assertion must not leave the other threads at it.
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
         enough.store(true, Ordering::Relaxed);
         if let Err(panic) = done {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// Feeds an even flow while `act` runs. Answers how many records that were.
+pub(crate) fn while_records_flow(case: &Case, act: impl FnOnce()) -> usize {
+    let fed = AtomicUsize::new(0);
+    let feeder = case.feeder();
+    let feed = || {
+        let from = fed.load(Ordering::Relaxed);
+        case.feed(&feeder, from, 20, KEYS);
+        fed.store(from + 20, Ordering::Relaxed);
+        thread::park_timeout(Duration::from_millis(10));
+    };
+    beside(1, feed, act);
+    feeder.flush(PATIENCE).unwrap();
     fed.into_inner()
 }
 
@@ -151,22 +162,8 @@ fn a_fenced_producer_is_built_anew_and_nothing_is_lost_or_repeated() {
 
 /// Fences the worker's producer again and again until something has come of it.
 fn fence_until(case: &Case, what: &str, condition: impl Fn() -> bool) {
-    let enough = AtomicBool::new(false);
-    thread::scope(|scope| {
-        // Two, because one leaves gaps that a commit fits in.
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !enough.load(Ordering::Relaxed) {
-                    fence(case);
-                }
-            });
-        }
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, condition)));
-        enough.store(true, Ordering::Relaxed);
-        if let Err(panic) = done {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    // Two threads, because one leaves gaps that a commit fits in.
+    beside(2, || fence(case), || wait_until(what, condition));
 }
 
 #[test]
