@@ -6,7 +6,7 @@
 //! The traffic is the simulator's, attacks, failures and completions included. Half of it warms the
 //! state up, so that users have devices, places and recent answers; the other half is measured, each
 //! event once: a second time it would be a duplicate. These events are rich (1,170 bytes); the same logins as
-//! small events (some 650 bytes) and with nothing but what is scored (some 370) stand beside them. The allocations
+//! small events (some 650 bytes) and with nothing but what is scored (some 420) stand beside them. The allocations
 //! are counted while the time is taken, which makes the times a little worse than they are.
 
 mod sample;

@@ -90,15 +90,18 @@ impl Lab {
 
     /// A path that nobody has used yet.
     pub(crate) fn new_path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(self.numbered(name))
+    }
+
+    fn numbered(&self, name: &str) -> String {
         self.made.set(self.made.get() + 1);
-        self.folder.path().join(format!("{:03}-{name}", self.made.get()))
+        format!("{:03}-{name}", self.made.get())
     }
 
     /// A path for a state that nobody has used yet, on a disk of its own where that can be had. What the broker
     /// writes to the same disk makes each sync of the store take a fraction of a second.
     pub(crate) fn state_apart(&self) -> PathBuf {
-        self.made.set(self.made.get() + 1);
-        self.apart.path().join(format!("{:03}-state", self.made.get()))
+        self.apart.path().join(self.numbered("state"))
     }
 
     /// The deny list that a reload reads anew.
