@@ -7,10 +7,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::thread;
 
 use fjall::config::PartitioningPolicy;
 use fjall::{Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
@@ -30,13 +31,20 @@ const WRITE_BUFFER_BYTES: (u64, u64) = (1 << 20, 64 << 20);
 const WRITE_BUFFERS: u64 = 1 + MAX_SEALED as u64;
 /// Most write buffers of a partition that wait for the disk.
 pub(crate) const MAX_SEALED: usize = 3;
+/// Threads that write tables and merge them. With more than one, fjall 3.1 has one of them wait for tables to
+/// write, and what it hears of merges meanwhile it sends on: to itself, without a pause, for as long as the
+/// others merge. That was half of what merging cost.
+const WORKERS: usize = 1;
+/// Of their threads, in a system's sense: with 5 a thread has a third of the time of one with 0 where both want all.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICENESS: i32 = 5;
 
 /// A database that is open.
 pub(crate) struct Open {
     // Before the database: that waits for nobody who still holds one.
     keyspaces: Vec<OnceLock<Keyspace>>,
     pub(crate) database: fjall::Database,
-    write_buffer_bytes: u64,
+    pub(crate) write_buffer_bytes: u64,
 }
 
 impl Open {
@@ -49,7 +57,10 @@ impl Open {
         }
         let options = || {
             KeyspaceCreateOptions::default()
-                .max_memtable_size(self.write_buffer_bytes)
+                // [`PartitionStore`](crate::PartitionStore) says when a buffer is full. The database would ask its
+                // thread for a new one at each write to a full one, until it has one; the thread reads these
+                // questions one by one, and stands still for ever when it finds its mailbox full of them.
+                .max_memtable_size(u64::MAX)
                 // A read loads the part of an index or filter that it needs: whole ones are large, and drive
                 // each other out of a cache that is small beside the tables.
                 .index_block_partitioning_policy(PartitioningPolicy::all(true))
@@ -89,15 +100,15 @@ impl Database {
     }
 
     fn open_files(&self) -> Result<Open, StoreError> {
-        let Options { cache_bytes, write_buffer_bytes, workers, .. } = self.options;
+        let Options { cache_bytes, write_buffer_bytes, .. } = self.options;
         let (least, most) = WRITE_BUFFER_BYTES;
         let share = write_buffer_bytes / WRITE_BUFFERS / u64::from(self.partitions.max(1));
         self.guarded("opening the database", || {
-            let database = fjall::Database::builder(database_folder(&self.folder))
+            let builder = fjall::Database::builder(database_folder(&self.folder))
                 .cache_size(cache_bytes)
                 .max_journaling_size(MAX_JOURNAL_BYTES)
-                .worker_threads(workers.max(1))
-                .open()?;
+                .worker_threads(WORKERS);
+            let database = in_background(|| builder.open())?;
             let keyspaces = (0..self.partitions).map(|_| OnceLock::new()).collect();
             Ok(Open { keyspaces, database, write_buffer_bytes: share.clamp(least, most) })
         })
@@ -202,6 +213,18 @@ impl Database {
         self.with(DOING, |open| self.guarded(DOING, || open.database.persist(PersistMode::SyncAll)))
             .inspect_err(|_| self.set_broken())
     }
+}
+
+/// Works in a thread of lower priority, which the threads that it starts have too: those that write tables and merge
+/// them must not take a processor from who scores.
+fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let work = || {
+        // It is a preference: without it everything is only less even.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+        work()
+    };
+    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 impl Drop for Database {

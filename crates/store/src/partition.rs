@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fjall::{Keyspace, PersistMode};
+use fjall::{AbstractTree, Keyspace, PersistMode};
 
 use crate::database::{Database, MAX_SEALED, Open};
 use crate::error::StoreError;
@@ -127,7 +127,15 @@ impl PartitionStore {
             }
             batch.insert(keyspace, POSITION, position.to_be_bytes());
             self.wait_for_room(open, keyspace)?;
-            self.database.guarded(DOING, || batch.commit())
+            self.database.guarded(DOING, || {
+                batch.commit()?;
+                if keyspace.tree.active_memtable().size() >= open.write_buffer_bytes
+                    && keyspace.sealed_memtable_count() < MAX_SEALED
+                {
+                    keyspace.rotate_memtable()?;
+                }
+                Ok(())
+            })
         })
     }
 

@@ -27,16 +27,14 @@ pub struct Options {
     /// least in each of four buffers: with more partitions than a quarter of this in MiB it is 4 MiB for
     /// each that is written to.
     pub write_buffer_bytes: u64,
-    /// Threads that write tables and merge them.
-    pub workers: usize,
     /// How long changes wait for the disk before they are refused.
     pub patience: Duration,
 }
 
 impl Default for Options {
-    /// 64 MiB of blocks, 64 MiB of changes, two threads, ten seconds.
+    /// 64 MiB of blocks, 64 MiB of changes, ten seconds.
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, write_buffer_bytes: 64 << 20, workers: 2, patience: Duration::from_secs(10) }
+        Self { cache_bytes: 64 << 20, write_buffer_bytes: 64 << 20, patience: Duration::from_secs(10) }
     }
 }
 

@@ -1,10 +1,10 @@
-//! One flight to a partition at a time.
+//! No more flights to a partition than may be in the air.
 //!
 //! librdkafka 2.12 lets an idempotent producer have five *records* of a partition unanswered before it holds
 //! the next request back, and while it holds back records that are due, its thread asks without a pause
-//! whether it may go on: a processor is busy until the brokers have answered. So records wait here while a
-//! flight to their partition is in the air, and leave together when it has landed: no later than they would
-//! have, and in fewer requests.
+//! whether it may go on: a processor is busy until the brokers have answered. So records wait here while five of
+//! their partition are in the air, and leave together when there are fewer: no later than they would have, and in
+//! fewer requests.
 //!
 //! The fast lane has [`Flights`] of verdicts all the time. The durable lane sends a batch in as many turns as
 //! the fullest partition needs, a [`Flight`] in each.
@@ -20,6 +20,9 @@ use crate::outbox::{Output, Parcel, Receipt};
 /// What a record takes in a request beside its key and value, at most.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
+/// With so many records of a partition in the air librdkafka holds back those that are handed to it.
+const CLOSED: usize = 5;
+
 /// The flights of verdicts, by partition of their topic.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
@@ -30,7 +33,7 @@ pub(crate) struct Flights {
 
 #[derive(Debug, Default)]
 struct Partition {
-    /// Records of the flight that are not acknowledged.
+    /// Records that left and are not acknowledged.
     in_the_air: usize,
     waiting: VecDeque<Record>,
     /// Keys and values of those that wait, one after the other.
@@ -67,7 +70,7 @@ impl Flights {
     /// Sends what may leave now.
     pub(crate) fn depart<E>(&mut self, mut send: impl FnMut(Parcel<'_>) -> Result<(), E>) -> Result<(), E> {
         for partition in &mut self.partitions {
-            if partition.in_the_air == 0 && !partition.waiting.is_empty() {
+            if partition.in_the_air < CLOSED && !partition.waiting.is_empty() {
                 partition.depart(self.max_bytes, &mut send)?;
             }
         }
@@ -90,15 +93,16 @@ impl Partition {
     }
 
     fn depart<E>(&mut self, max_bytes: usize, send: &mut impl FnMut(Parcel<'_>) -> Result<(), E>) -> Result<(), E> {
-        let begin = self.base;
+        let (begin, mut flight) = (self.base, 0);
         while let Some(Record { receipt, key, payload, end }) = self.waiting.pop_front() {
             let get = |range: &Range<usize>| self.bytes.get(range.start - begin..range.end - begin);
             let (key, payload) = (key.as_ref().and_then(get), payload.as_ref().and_then(get));
             send(Parcel { receipt, key, payload, headers: None })?;
             self.in_the_air += 1;
             self.base = end;
+            flight += 1;
             let next = self.waiting.front().map_or(0, |next| next.end);
-            if next - begin.min(next) + (self.in_the_air + 1) * RECORD_OVERHEAD_BYTES > max_bytes {
+            if next - begin.min(next) + (flight + 1) * RECORD_OVERHEAD_BYTES > max_bytes {
                 break;
             }
         }
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_waits_for_the_one_before_to_its_partition_only() {
+    fn a_flight_waits_while_its_partition_has_as_many_in_the_air_as_librdkafka_sends_on() {
         let mut flights = Flights::new(2, 1_000_000);
         board(&mut flights, 0, 1, b"a");
         board(&mut flights, 1, 2, b"b");
@@ -199,14 +203,15 @@ mod tests {
         let gone = departed(&mut flights);
         assert_eq!(numbers(&gone), [1, 3, 2]);
         assert_eq!(gone[1], (3, Some(b"key-3".to_vec()), Some(b"c".to_vec())));
-        board(&mut flights, 0, 4, b"d");
-        board(&mut flights, 1, 5, b"e");
-        assert!(departed(&mut flights).is_empty());
+        (4..10).for_each(|number| board(&mut flights, 0, number, b"d"));
+        assert_eq!(numbers(&departed(&mut flights)), [4, 5, 6, 7, 8, 9], "two in the air: as many as there are follow");
+        board(&mut flights, 0, 10, b"e");
+        board(&mut flights, 1, 11, b"f");
+        assert_eq!(numbers(&departed(&mut flights)), [11], "eight in the air, and another partition has one");
+        (0..3).for_each(|_| flights.landed(0));
+        assert!(departed(&mut flights).is_empty(), "five in the air");
         flights.landed(0);
-        flights.landed(1);
-        assert_eq!(numbers(&departed(&mut flights)), [5], "of the first to partition 0 a record is still in the air");
-        flights.landed(0);
-        assert_eq!(numbers(&departed(&mut flights)), [4]);
+        assert_eq!(numbers(&departed(&mut flights)), [10]);
     }
 
     #[test]

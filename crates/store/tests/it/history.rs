@@ -27,7 +27,7 @@ pub(crate) fn identity() -> Identity {
 /// Small buffers, so that tables are written early.
 pub(crate) fn options() -> Options {
     let patience = Duration::from_secs(60);
-    Options { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, patience, ..Options::default() }
+    Options { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, patience }
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Stores, StoreError> {
