@@ -31,7 +31,7 @@ pub(crate) const ROLE: &str = "growth-of";
 const BATCH: usize = 3_000;
 /// Changes that are written to the store at once while it is filled.
 const CHUNK: u32 = 5_000;
-/// How long a backlog may take.
+/// How long instances may take to share the partitions.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
@@ -241,11 +241,7 @@ fn partitions(lab: &Lab, size: Size) -> Result<()> {
             let cpu = || processes.iter().map(Process::cpu_seconds).sum::<Result<f64>>();
             let (begin, cpu_before) = (Instant::now(), cpu()?);
             stage.feed(&events)?;
-            let offsets = stage.offsets()?;
-            while offsets.committed(&stage.config.topic_events, *partitions)? < events.len() as i64 {
-                ensure!(begin.elapsed() < PATIENCE, "the backlog was not taken within {PATIENCE:?}");
-                thread::sleep(Duration::from_millis(20));
-            }
+            stage.until_committed(&stage.offsets()?, i64::try_from(events.len())?)?;
             let (seconds, cpu) = (begin.elapsed().as_secs_f64(), cpu()? - cpu_before);
             let mut commits = 0.0;
             for process in processes {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use credence::config::{Config, Inputs};
@@ -24,6 +25,10 @@ use crate::process::Process;
 
 /// How long the broker may take to create topics or to acknowledge everything that was written.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long events may take until they are committed, and how often that is looked at.
+const COMMITTED: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A file system in memory, as Linux has it.
 const MEMORY: &str = "/dev/shm";
@@ -93,7 +98,8 @@ impl Lab {
         self.folder.path().join(self.numbered(name))
     }
 
-    fn numbered(&self, name: &str) -> String {
+    /// A name that nobody has used yet.
+    pub(crate) fn numbered(&self, name: &str) -> String {
         self.made.set(self.made.get() + 1);
         format!("{:03}-{name}", self.made.get())
     }
@@ -164,6 +170,16 @@ impl<'l> Stage<'l> {
 
     pub(crate) fn connection(&self) -> Connection {
         service::connection(&self.config)
+    }
+
+    /// Waits until so many events are committed, all partitions together.
+    pub(crate) fn until_committed(&self, offsets: &Offsets, events: i64) -> Result<()> {
+        let begin = Instant::now();
+        while offsets.committed(&self.config.topic_events, self.partitions)? < events {
+            ensure!(begin.elapsed() < COMMITTED, "not everything was committed within {COMMITTED:?}");
+            thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     pub(crate) fn offsets(&self) -> Result<Offsets> {

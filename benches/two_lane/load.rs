@@ -16,6 +16,7 @@ use stream::Connection;
 use stream::tail::{From, Isolation, Tail};
 
 use crate::events::Event;
+use crate::probe;
 
 /// Between two looks of the sender at what is due.
 const TICK: Duration = Duration::from_micros(500);
@@ -78,6 +79,8 @@ pub(crate) struct Answered {
     pub(crate) took: Duration,
     /// How late the sender was at the most.
     pub(crate) late: Duration,
+    /// Share of the processors that the machine's host gave to others meanwhile.
+    pub(crate) stolen: f64,
 }
 
 impl Answered {
@@ -98,6 +101,7 @@ impl Load<'_> {
         // The first record of a producer waits for its connection.
         let start = Instant::now() + Duration::from_millis(500);
         let over = AtomicBool::new(false);
+        let (begin, stolen) = (Instant::now(), probe::stolen_seconds()?);
         thread::scope(|scope| {
             let sending = scope.spawn(|| self.send(&sender, start));
             let reading = scope.spawn(|| {
@@ -110,7 +114,9 @@ impl Load<'_> {
             let late = sending.join().map_err(joined)??;
             let answered = reading.join().map_err(joined)??;
             meanwhile?;
-            Ok(Answered { late, ..answered })
+            let processors = thread::available_parallelism()?.get() as f64;
+            let stolen = (probe::stolen_seconds()? - stolen) / begin.elapsed().as_secs_f64() / processors;
+            Ok(Answered { late, stolen, ..answered })
         })
     }
 
@@ -155,6 +161,7 @@ impl Load<'_> {
             partitions: vec![Silence::default(); usize::try_from(tail.partitions())?],
             took: Duration::ZERO,
             late: Duration::ZERO,
+            stolen: 0.0,
         };
         while !asked.is_empty() {
             let Some(record) = tail.next(LOOK)? else {

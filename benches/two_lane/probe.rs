@@ -62,7 +62,15 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     stat_seconds(&format!("/proc/{pid}/stat"))
 }
 
-/// The same of those threads of a process whose name contains a text.
+/// Processor seconds that the machine wanted and did not get so far, because its host gave them to others.
+pub(crate) fn stolen_seconds() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    // Of all processors together: user, nice, system, idle, iowait, irq, softirq, steal.
+    let steal = stat.lines().next().and_then(|line| line.split_whitespace().nth(8)?.parse::<f64>().ok());
+    Ok(steal.context("/proc/stat tells no stolen time")? / TICKS)
+}
+
+/// Processor seconds of those threads of a process whose name contains a text.
 pub(crate) fn thread_seconds(pid: u32, name: &str) -> Result<f64> {
     let mut seconds = 0.0;
     for (_, path) in threads(pid, name)? {

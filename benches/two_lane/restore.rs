@@ -166,12 +166,7 @@ fn logins(stage: &Stage<'_>, users: std::ops::Range<u32>, login: u32) -> Result<
 }
 
 fn until_committed(stage: &Stage<'_>, events: u32) -> Result<()> {
-    let offsets = stage.offsets()?;
-    let begin = Instant::now();
-    while offsets.committed(&stage.config.topic_events, PARTITIONS)? < i64::from(events) {
-        ensure!(begin.elapsed() < PATIENCE, "events were not committed in time");
-        thread::sleep(Duration::from_millis(20));
-    }
+    stage.until_committed(&stage.offsets()?, i64::from(events))?;
     // The local store is written after the commit.
     thread::sleep(Duration::from_millis(500));
     Ok(())
