@@ -60,8 +60,6 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) partition: i32,
-    /// What the group has committed; `None`: nothing.
-    pub(crate) committed: Option<i64>,
     /// Where it has to be read on; `None`: from its start.
     pub(crate) next: Option<i64>,
     /// Up to where the local copy holds the changelog.
@@ -448,8 +446,7 @@ impl Job {
         let (first, end) = reader.fetch_watermarks(&self.settings.topics.events, partition, ASK_TIMEOUT)?;
         tracing::info!(worker = self.worker, partition, records, committed, next, "state complete");
         // Nobody listens any more when the worker has ended.
-        let restored =
-            Restored { partition, committed, next, position, source: first..end, pending: self.pending.get() };
+        let restored = Restored { partition, next, position, source: first..end, pending: self.pending.get() };
         let _ = self.report.send((self.request, restored));
         self.done.borrow_mut().insert(partition);
         Ok(())

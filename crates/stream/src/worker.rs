@@ -6,7 +6,7 @@
 
 mod partitions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -99,8 +99,6 @@ pub(crate) struct Worker {
     restored: Vec<(i32, i64)>,
     /// Partitions wait for the committer before their state can be restored.
     restore_due: bool,
-    /// Partitions whose consumer has to be moved before they are served.
-    displaced: BTreeSet<i32>,
     aborts_in_a_row: u32,
     /// Failures of the local state in a row, by partition.
     state_failures: BTreeMap<i32, u32>,
@@ -156,7 +154,6 @@ impl Worker {
             unstored: 0,
             restored: Vec::new(),
             restore_due: false,
-            displaced: BTreeSet::new(),
             aborts_in_a_row: 0,
             state_failures: BTreeMap::new(),
             try_again: None,
@@ -277,13 +274,7 @@ impl Worker {
         // is a second lock.
         match self.lanes.admit(number, offset) {
             Admission::Handle => {}
-            Admission::NotServed => {
-                stream.foreign();
-                // Where it is ours its consumer has gone past this record.
-                self.displaced.insert(number);
-                return Ok(Ok(()));
-            }
-            Admission::Repeated => {
+            Admission::NotServed | Admission::Repeated => {
                 stream.foreign();
                 return Ok(Ok(()));
             }
@@ -615,11 +606,17 @@ impl Worker {
     fn pause_or_resume(&mut self, consumer: &Member, pause: bool) -> Result<(), WorkerError> {
         // Partitions that are being restored are paused already, and stay so.
         let served: Vec<i32> = self.lanes.assigned().filter(|number| self.lanes.serves(*number)).collect();
-        let list = self.list(served.into_iter());
+        let list = self.list(served.iter().copied());
         let done = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
         let action = if pause { "pause" } else { "resume" };
         done.map_err(|error| self.partitions_error(action, &error))?;
         self.paused = pause;
+        if !pause {
+            // Moved consumers forget how far they were.
+            self.note_positions(consumer)?;
+            let next: Vec<_> = served.into_iter().map(|number| (number, self.lanes.next(number))).collect();
+            self.seek(consumer, &next)?;
+        }
         self.report_flow();
         let (records, bytes) = (self.outbox.records(), self.outbox.bytes());
         let batch = self.lanes.open_records();

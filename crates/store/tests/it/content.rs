@@ -24,6 +24,17 @@ fn changes_and_their_position_are_there_after_a_reopening() {
 }
 
 #[test]
+fn no_more_than_the_write_buffers_hold_waits_for_its_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap().partition(1).unwrap();
+    // Seven megabytes, and four buffers of one MiB.
+    (1..=100).for_each(|batch| apply(&store, batch).unwrap());
+    let sizes = store.sizes().unwrap();
+    assert!(sizes.disk_bytes > 0, "{sizes:?}");
+    assert_eq!(check(&store).unwrap(), 100);
+}
+
+#[test]
 fn a_scan_goes_in_key_order_from_where_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap().partition(0).unwrap();

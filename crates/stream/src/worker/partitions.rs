@@ -50,6 +50,9 @@ impl Worker {
         consumer.pause(&list).map_err(|error| failed(&error))
     }
 
+    /// Makes the consumer read on from these offsets, and at once. (librdkafka's thread that fetches does not hear of
+    /// partitions that are resumed: where nothing else was to be read it sleeps on, for up to a second. Of partitions
+    /// that are moved it does.)
     pub(super) fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
         if again.is_empty() {
             return Ok(());
@@ -96,7 +99,6 @@ impl Worker {
         tracing::info!(worker = self.index, ?partitions, "reading what is committed");
         let list = self.list(partitions.iter().copied());
         consumer.pause(&list).map_err(|error| self.partitions_error("pause", &error))?;
-        self.displaced.extend(partitions);
         self.show_assignment();
         // A batch that the committer still has might be committed after its offsets were read.
         self.restore_due = true;
@@ -123,10 +125,6 @@ impl Worker {
             if !self.lanes.restored(partition, restored.next, restored.source) {
                 continue;
             }
-            if restored.next != restored.committed {
-                // The consumer has started from what the group has committed.
-                self.displaced.insert(partition);
-            }
             if let Err(error) = self.handler.assigned(partition) {
                 self.lanes.assign(partition);
                 self.state_failed(consumer, partition, &error)?;
@@ -135,14 +133,16 @@ impl Worker {
             self.restored.retain(|(of, _)| *of != partition);
             self.restored.push((partition, restored.position));
             if restored.pending {
-                self.displaced.remove(&partition);
                 self.start_at(consumer, partition, restored.next)?;
-            } else if self.displaced.remove(&partition) {
-                self.seek(consumer, &[(partition, restored.next)])?;
             }
             if !self.paused {
                 let list = self.list([partition].into_iter());
                 consumer.resume(&list).map_err(|error| self.partitions_error("resume", &error))?;
+            }
+            if !restored.pending {
+                // The consumer has started from what the group has committed, and may have gone past records while
+                // nobody served them. Where it stands right this wakes it up: see `seek`.
+                self.seek(consumer, &[(partition, restored.next)])?;
             }
             tracing::info!(worker = self.index, partition, "partition served");
             self.show_assignment();
@@ -239,7 +239,6 @@ impl Worker {
         }
         self.lanes.revoke(partition);
         self.restorer.forget(partition);
-        self.displaced.remove(&partition);
         self.state_failures.remove(&partition);
         self.watched.remove(&partition);
         self.metrics.stream.forget_partition(partition);
