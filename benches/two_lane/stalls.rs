@@ -26,6 +26,8 @@ const QUIET: Duration = Duration::from_secs(4);
 const RELOADS: Duration = Duration::from_millis(500);
 /// The least memory that can be set: its eighth, the write buffers of the store, is full again and again.
 const LITTLE_MEMORY: usize = 16 << 20;
+/// Of the table; stolen is what the machine's host gave of the processors to others.
+const HEADINGS: [&str; 6] = ["meanwhile", "p99 ms", "p99.9 ms", "latest ms", "longest gap ms", "stolen"];
 
 pub(crate) fn measure(
     stage: &Stage<'_>,
@@ -36,7 +38,7 @@ pub(crate) fn measure(
 ) -> Result<()> {
     let rate = capacity * SHARE;
     let time = QUIET + size.pick(Duration::from_secs(14), Duration::from_secs(8));
-    let mut rows = Rows { table: Table::new(["meanwhile", "p99 ms", "p99.9 ms", "latest ms", "longest gap ms"]) };
+    let mut rows = Rows { table: Table::new(HEADINGS) };
 
     let sent = some(events, rate, time);
     rows.add("commits only", &load(stage, &sent, rate).run(|_| Ok(()))?, |_| true);
@@ -166,6 +168,7 @@ impl Rows {
             quantile(0.999),
             millis(chosen.iter().map(|silence| silence.max_us).max().unwrap_or_default()),
             duration(chosen.iter().map(|silence| silence.longest).max().unwrap_or_default()),
+            format!("{:.1} %", answered.stolen * 100.0),
         ]);
     }
 }
