@@ -35,9 +35,13 @@ pub(crate) const MAX_SEALED: usize = 3;
 /// write, and what it hears of merges meanwhile it sends on: to itself, without a pause, for as long as the
 /// others merge. That was half of what merging cost.
 const WORKERS: usize = 1;
-/// Of their threads, in a system's sense: with 5 a thread has a third of the time of one with 0 where both want all.
+/// Most write buffers of all partitions that wait for that thread. Each is a message to it, and so is the merge that
+/// follows: it writes to its own mailbox too, which holds a thousand, and would wait for itself where that is full.
+pub(crate) const MAX_FLUSHES: usize = 200;
+/// How much nicer than the process that thread is, in a system's sense: with 5 it has a third of the time of another
+/// where both want all.
 #[cfg(target_os = "linux")]
-const BACKGROUND_NICENESS: i32 = 5;
+const NICER: i32 = 5;
 
 /// A database that is open.
 pub(crate) struct Open {
@@ -221,7 +225,7 @@ fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let work = || {
         // It is a preference: without it everything is only less even.
         #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+        let _ = rustix::process::nice(NICER);
         work()
     };
     thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 
 /// Version of the layout on disk: of this file, the folders, and the keys beside those of users.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 const FILE: &str = "identity.json";
 const NEW_FILE: &str = "identity.json.new";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fjall::{AbstractTree, Keyspace, PersistMode};
 
-use crate::database::{Database, MAX_SEALED, Open};
+use crate::database::{Database, MAX_FLUSHES, MAX_SEALED, Open};
 use crate::error::StoreError;
 
 /// The key of the position. Other keys do not begin with a zero byte.
@@ -182,7 +182,10 @@ impl PartitionStore {
     /// thread that writes tables has ended in an error.
     fn wait_for_room(&self, open: &Open, keyspace: &Keyspace) -> Result<(), StoreError> {
         let start = Instant::now();
-        while keyspace.sealed_memtable_count() >= MAX_SEALED || keyspace.l0_table_count() >= MAX_UNMERGED {
+        while keyspace.sealed_memtable_count() >= MAX_SEALED
+            || keyspace.l0_table_count() >= MAX_UNMERGED
+            || open.database.outstanding_flushes() >= MAX_FLUSHES
+        {
             // An error here says that the thread has ended.
             self.database.guarded("writing tables", || open.database.persist(PersistMode::Buffer))?;
             if start.elapsed() >= self.patience {

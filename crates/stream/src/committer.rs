@@ -47,9 +47,10 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How often the local state is tried again when it could not be written.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-/// Of its thread, in a system's sense: with 5 it has a third of the time of one with 0 where both want all.
+/// How much nicer than the process its thread is, in a system's sense: with 5 it has a third of the time of another
+/// where both want all.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
+const NICER: i32 = 5;
 /// Bytes of changes that are committed but not in the local state: more than that, and the next commit waits.
 const MAX_UNSTORED_BYTES: usize = 256 << 20;
 
@@ -504,7 +505,7 @@ impl Thread {
 /// leave must not keep a verdict from a processor. It is a preference: without it everything is only less even.
 fn step_back() {
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    let _ = rustix::process::nice(NICER);
 }
 
 fn record<'a>(

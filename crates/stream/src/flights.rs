@@ -1,10 +1,10 @@
-//! No more flights to a partition than may be in the air.
+//! Which records leave now, and which wait for those before them.
 //!
 //! librdkafka 2.12 lets an idempotent producer have five *records* of a partition unanswered before it holds
 //! the next request back, and while it holds back records that are due, its thread asks without a pause
 //! whether it may go on: a processor is busy until the brokers have answered. So records wait here while five of
-//! their partition are in the air, and leave together when there are fewer: no later than they would have, and in
-//! fewer requests.
+//! their partition are in the air, and leave together when the worker hears that there are fewer: in fewer requests,
+//! and at no cost meanwhile.
 //!
 //! The fast lane has [`Flights`] of verdicts all the time. The durable lane sends a batch in as many turns as
 //! the fullest partition needs, a [`Flight`] in each.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use store::{StoreError, Stores};
+use store::{LAYOUT_VERSION, StoreError, Stores};
 
 use crate::history::{apply, check, identity, open, options};
 
@@ -106,13 +106,16 @@ fn another_layout_is_told_apart_from_damage() {
     drop(open(folder.path()).unwrap());
     let file = folder.path().join("identity.json");
     let identity = fs::read_to_string(&file).unwrap();
+    let this = format!(r#""layout":{LAYOUT_VERSION}"#);
+    assert!(identity.contains(&this), "{identity}");
+    let (older, newer) = (LAYOUT_VERSION - 1, LAYOUT_VERSION + 1);
     for (text, expected) in [
-        (identity.replace(r#""layout":1"#, r#""layout":0"#), "layout 0"),
-        (r#"{"layout":2,"of":"the future"}"#.to_owned(), "layout 2"),
+        (identity.replace(&this, &format!(r#""layout":{older}"#)), format!("layout {older}")),
+        (format!(r#"{{"layout":{newer},"of":"the future"}}"#), format!("layout {newer}")),
     ] {
         fs::write(&file, text).unwrap();
         let error = open(folder.path()).unwrap_err();
-        assert!(matches!(error, StoreError::OtherLayout { .. }) && error.to_string().contains(expected), "{error}");
+        assert!(matches!(error, StoreError::OtherLayout { .. }) && error.to_string().contains(&expected), "{error}");
     }
     // An older format of the database itself.
     fs::write(&file, identity).unwrap();

@@ -52,7 +52,7 @@ impl Worker {
 
     /// Makes the consumer read on from these offsets, and at once. (librdkafka's thread that fetches does not hear of
     /// partitions that are resumed: where nothing else was to be read it sleeps on, for up to a second. Of partitions
-    /// that are moved it does.)
+    /// that are moved it does, unless it is to offset 0.)
     pub(super) fn seek(&self, consumer: &Member, again: &[(i32, Option<i64>)]) -> Result<(), WorkerError> {
         if again.is_empty() {
             return Ok(());
