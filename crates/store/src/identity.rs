@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 
-/// Version of the layout on disk: of this file, the folders, and the keys beside those of users.
+/// Version of the layout on disk: of this file, the folders, the keys beside those of users, and what the database
+/// keeps of the options that its keyspaces were made with.
 pub const LAYOUT_VERSION: u32 = 2;
 
 const FILE: &str = "identity.json";
