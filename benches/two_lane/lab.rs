@@ -46,7 +46,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn start() -> Result<Lab> {
-        let kafka = Kafka::builder().heap_mb(1024).start().context("Kafka is needed for this bench")?;
+        let kafka = Kafka::builder().options_of_start_scripts().start().context("Kafka is needed for this bench")?;
         let folder = TempDir::with_prefix("credence-bench-")?;
         let data = Demo::write(&folder.path().join("data"))?;
         let parent = Some(PathBuf::from(MEMORY)).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);

@@ -25,7 +25,7 @@ const PROPERTIES_FILE: &str = "server.properties";
 pub struct Kafka {
     address: SocketAddr,
     bootstrap_servers: String,
-    heap_mb: u32,
+    java_options: Vec<String>,
     java: PathBuf,
     class_path: String,
     folder: PathBuf,
@@ -111,12 +111,9 @@ impl Kafka {
             return Err(HarnessError::AlreadyRunning);
         }
         let log_from = log_length(&self.log_path);
-        let mut broker = self.spawn_java(&[
-            &format!("-Xmx{}m", self.heap_mb),
-            "-XX:+ExitOnOutOfMemoryError",
-            "kafka.Kafka",
-            PROPERTIES_FILE,
-        ])?;
+        let mut options: Vec<&str> = self.java_options.iter().map(String::as_str).collect();
+        options.extend(["-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", PROPERTIES_FILE]);
+        let mut broker = self.spawn_java(&options)?;
         let ready = self.wait_until_ready(&mut broker, log_from);
         self.broker = Some(broker);
         if ready.is_err() {
@@ -135,7 +132,7 @@ impl Kafka {
     }
 
     /// A broker that is neither formatted nor started, with its temporary folder.
-    pub(crate) fn prepare(address: SocketAddr, heap_mb: u32, libs: &Path) -> Result<Self, HarnessError> {
+    pub(crate) fn prepare(address: SocketAddr, java_options: &[String], libs: &Path) -> Result<Self, HarnessError> {
         let temporary = tempfile::Builder::new()
             .prefix("kafka-harness-")
             .tempdir()
@@ -144,7 +141,7 @@ impl Kafka {
         Ok(Self {
             address,
             bootstrap_servers: address.to_string(),
-            heap_mb,
+            java_options: java_options.to_vec(),
             java: jars::java(),
             class_path: format!("{}/*", libs.display()),
             log_path: folder.join("kafka.log"),

@@ -54,18 +54,40 @@ const PROPERTIES: [(&str, &str); 29] = [
     ("broker.session.timeout.ms", "3000"),
 ];
 
+/// `KAFKA_HEAP_OPTS` of kafka-server-start.sh, and what `KAFKA_JVM_PERFORMANCE_OPTS` of kafka-run-class.sh says of
+/// collecting.
+const START_SCRIPT_OPTIONS: [&str; 6] = [
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
+fn heap_option(heap_mb: u32) -> String {
+    format!("-Xmx{heap_mb}m")
+}
+
 /// Settings of a broker that is to be started.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder {
-    heap_mb: u32,
+    java_options: Vec<String>,
     properties: BTreeMap<String, String>,
 }
 
 impl Builder {
     /// Maximum Java heap in MiB; 512 unless told.
     pub fn heap_mb(mut self, heap_mb: u32) -> Self {
-        self.heap_mb = heap_mb;
+        self.java_options = vec![heap_option(heap_mb)];
+        self
+    }
+
+    /// With the Java options of Kafka's own start scripts, for measuring: a heap of 1 GiB that is there from the
+    /// start. One that grows when it must stays so small that its collector stops the broker more than once a second.
+    pub fn options_of_start_scripts(mut self) -> Self {
+        self.java_options = START_SCRIPT_OPTIONS.map(str::to_owned).to_vec();
         self
     }
 
@@ -106,7 +128,7 @@ impl Builder {
 
     fn start_once(&self, libs: &Path) -> Result<Kafka, HarnessError> {
         let [port, controller_port] = free_ports()?;
-        let mut kafka = Kafka::prepare(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), self.heap_mb, libs)?;
+        let mut kafka = Kafka::prepare(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), &self.java_options, libs)?;
         kafka.format(&self.properties_text(port, controller_port, &kafka.data_path()))?;
         kafka.start_again()?;
         Ok(kafka)
@@ -137,7 +159,7 @@ impl Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { heap_mb: 512, properties: BTreeMap::new() }
+        Self { java_options: vec![heap_option(512)], properties: BTreeMap::new() }
     }
 }
 
