@@ -23,8 +23,10 @@ const SHARES: [f64; 3] = [0.1, 0.5, 0.8];
 const TURNS: usize = 3;
 /// What is sent before this time of a load is not measured.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// The broker is warm when its compilers take no more of a processor than this, or after so many bursts.
+/// The broker is warm when its compilers take no more of a processor than this, after so many bursts at least and so
+/// many at most: they rest by chance, too, and what they have left for later takes the processors from a load.
 const RESTING: f64 = 0.1;
+const MIN_BURSTS: usize = 8;
 const MAX_BURSTS: usize = 12;
 /// How long the pass-through may take to get its partitions.
 const JOIN: Duration = Duration::from_secs(30);
@@ -60,10 +62,11 @@ pub(crate) fn measure(lab: &Lab, size: Size) -> Result<()> {
     let state: PathBuf = lab.state_apart();
     let credence = stage.instance(&state)?;
 
-    // Twice at least, because the first time the users are new; and until the broker is what it will be.
+    // More than once, because the first time the users are new; and until the broker is what it will be.
     let (mut flood, mut bursts, mut compiling) = (0.0, 0, 1.0);
     let mut until_committed = UntilCommitted { stage: &stage, offsets: stage.offsets()?, sent: 0 };
-    while bursts < 2 || (compiling > RESTING && bursts < size.pick(MAX_BURSTS, 2)) {
+    let (least, most) = (size.pick(MIN_BURSTS, 2), size.pick(MAX_BURSTS, 2));
+    while bursts < least || (compiling > RESTING && bursts < most) {
         let burst: Vec<Event> = events.by_ref().take(size.pick(150_000, 20_000)).collect();
         let before = lab.compiling_seconds()?;
         let took = until_committed.run(&burst, f64::INFINITY)?.as_secs_f64();
