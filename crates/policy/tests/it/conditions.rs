@@ -58,7 +58,7 @@ fn conditions_hold_of_the_login() {
         "event.user.app_metadata.tags.exists(t, t.startsWith('b'))",
         "event.user.app_metadata.flags.exists(k, k == 'beta')",
         "size(event.user.user_metadata) == 1 && event.user.user_metadata.theme.size() == 4",
-        // What is no number is less than nothing, and not an error that an operator beside it could hide.
+        // Nothing is less or greater than what is no number: the answer is false, and not an error.
         "!(1e300 * 1e300 * 0.0 < 0.0) && !(1e300 * 1e300 * 0.0 >= 0.0) && 1e300 * 1e300 > 1e300",
         "!((1e300 * 1e300 * 0.0 < 0.0) && has(event.user.app_metadata.missing.inner))",
         // Lists of objects.

@@ -228,8 +228,7 @@ fn theirs(value: &Value<'_>) -> cel::Value {
 fn compare(decisions: &[u8], depth: usize) -> Result<(), TestCaseError> {
     let written =
         |for_reference| Tape { bytes: decisions, at: 0, for_reference }.expression(Kind::Bool, depth, &mut Vec::new());
-    let condition = written(false);
-    let condition = condition.as_str();
+    let condition = &written(false);
     let event = Value::from_json(EVENT.as_bytes()).unwrap();
     let facts = Facts { event: &event, risk: None, profile: ProfileFacts::default(), enrolled: true };
     let Ok(set) = ConditionSet::compile(&[condition]) else {
